@@ -1,0 +1,50 @@
+"""The module a node came from, from whatever the exporter left behind."""
+
+from __future__ import annotations
+
+import ast
+
+import onnx_ir as ir
+
+from wua_onnx.model.limits import clean
+
+TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
+TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
+_MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
+
+
+def _string_list(text: str | None) -> list[str]:
+    """Return the list of strings that `text` writes as a Python literal; empty where it writes none."""
+    if not text or len(text) > _MAX_METADATA:
+        return []
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else []
+
+
+def module_path(node: ir.Node) -> tuple[str, ...]:
+    """Return the path of the module that owns `node`, outermost first; empty for the model itself.
+
+    Sources, in order: the scopes of PyTorch's exporter (`enc.layers.0.linear1`), then slash names, which
+    TensorFlow (`block1/conv/Conv2D`) and PyTorch's older exporter (`/layer1/layer1.0/conv1/Conv`) write.
+    """
+    scopes = _string_list(node.metadata_props.get(TORCH_SCOPES))
+    if scopes:
+        innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        return tuple(clean(part) for part in innermost.split(".")) if innermost else ()
+    name = node.name or ""
+    if "/" not in name:
+        return ()
+    parts = [part for part in name.split("/") if part][:-1]
+    relative: list[str] = []
+    for previous, part in zip(["", *parts], parts, strict=False):
+        relative.append(part.removeprefix(f"{previous}.") if previous else part)
+    return tuple(clean(part) for part in relative)
+
+
+def module_name(path: tuple[str, ...], node: ir.Node) -> str:
+    """Return the path as its framework writes it: dots for PyTorch, slashes for TensorFlow."""
+    slashes = TORCH_SCOPES not in node.metadata_props and not (node.name or "").startswith("/")
+    return ("/" if slashes else ".").join(path)

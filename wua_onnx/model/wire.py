@@ -1,0 +1,129 @@
+"""Opening an .onnx file without reading its weights.
+
+The file is protobuf: fields of (number, wire type, payload). `skeleton` walks the wire format over a memory map
+and returns the model's bytes with every big tensor payload replaced by a reference to where it lies in that same
+file (ONNX's own external-data form: location, offset, length). Later readers map just the slices they need.
+
+Wire format: https://protobuf.dev/programming-guides/encoding/ ; field numbers: onnx/onnx.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeAlias
+
+Buffer: TypeAlias = memoryview
+Field: TypeAlias = tuple[int, int, int, int, int]  # number, wire type, start of field, start and end of payload
+
+THRESHOLD = 1024  # bytes; smaller payloads (shapes, axes, scalars) stay in the skeleton
+
+_VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZER = 5
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+# The payloads that hold the elements as little-endian bytes: raw_data, and the packed forms of float and double.
+_TENSOR_PAYLOADS = {9: None, 4: 4, 10: 8}
+
+
+def _varint(buffer: Buffer, at: int) -> tuple[int, int]:
+    result = shift = 0
+    while True:
+        byte = buffer[at]
+        at += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("varint longer than 64 bits")
+
+
+def fields(buffer: Buffer, start: int, end: int) -> Iterator[Field]:
+    """Yield the fields of the message at `buffer[start:end]`.
+
+    Raises:
+        ValueError: the bytes are no protobuf message.
+        IndexError: the buffer ends inside a field.
+    """
+    at = start
+    while at < end:
+        begin = at
+        tag, at = _varint(buffer, at)
+        number, kind = tag >> 3, tag & 7
+        payload = at
+        if kind == _VARINT:
+            _, at = _varint(buffer, at)
+        elif kind == _LEN:
+            length, payload = _varint(buffer, at)
+            at = payload + length
+        elif kind in (_I32, _I64):
+            at += 4 if kind == _I32 else 8
+        else:
+            raise ValueError(f"wire type {kind} at byte {begin}")
+        if at > end or number == 0:
+            raise ValueError(f"field {number} at byte {begin} runs past the end of its message")
+        yield number, kind, begin, payload, at
+
+
+def _encoded(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+def _message(number: int, payload: bytes) -> bytes:
+    return _encoded(number << 3 | _LEN) + _encoded(len(payload)) + payload
+
+
+def _entry(key: str, value: str) -> bytes:
+    return _message(_TENSOR_EXTERNAL_DATA, _message(1, key.encode()) + _message(2, value.encode()))
+
+
+def _tensor(buffer: Buffer, start: int, end: int, location: str) -> bytes | None:
+    """Return the tensor's bytes with its payload made external, or None where it stays as it is."""
+    kept: list[bytes] = []
+    slices: list[tuple[int, int]] = []
+    for number, kind, begin, payload, after in fields(buffer, start, end):
+        if number in (_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION):
+            return None
+        if number in _TENSOR_PAYLOADS and kind == _LEN and after - payload:
+            slices.append((payload, after - payload))
+        else:
+            kept.append(bytes(buffer[begin:after]))
+    if len(slices) != 1 or slices[0][1] < THRESHOLD:
+        return None
+    offset, length = slices[0]
+    kept += [_entry("location", location), _entry("offset", str(offset)), _entry("length", str(length))]
+    return b"".join(kept) + _encoded(_TENSOR_DATA_LOCATION << 3 | _VARINT) + b"\x01"
+
+
+def _graph(buffer: Buffer, start: int, end: int, location: str) -> bytes:
+    parts: list[bytes] = []
+    for number, kind, begin, payload, after in fields(buffer, start, end):
+        lazy = None
+        if number == _GRAPH_INITIALIZER and kind == _LEN and after - payload >= THRESHOLD:
+            lazy = _tensor(buffer, payload, after, location)
+        parts.append(_message(number, lazy) if lazy is not None else bytes(buffer[begin:after]))
+    return b"".join(parts)
+
+
+def skeleton(buffer: Buffer, location: str) -> bytes:
+    """Return the serialized model with big initializer payloads replaced by references into `location`.
+
+    Args:
+        buffer: the bytes of the .onnx file.
+        location: the file's own name, as external data of its folder.
+
+    Raises:
+        ValueError, IndexError: the bytes are no protobuf message.
+    """
+    parts: list[bytes] = []
+    for number, kind, begin, payload, after in fields(buffer, 0, len(buffer)):
+        if number == _MODEL_GRAPH and kind == _LEN:
+            parts.append(_message(number, _graph(buffer, payload, after, location)))
+        else:
+            parts.append(bytes(buffer[begin:after]))
+    return b"".join(parts)
