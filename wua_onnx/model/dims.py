@@ -287,9 +287,9 @@ def text(dim: Dim, names: Mapping[str, str] | None = None) -> str:
     pieces: list[str] = []
     for monomial, coefficient in sorted(dim.terms.items(), key=key):
         factors = [factor(*f) for f in monomial]
-        magnitude = abs(coefficient)
+        magnitude = abs(Fraction(coefficient))
         if magnitude != 1 or not factors:
-            factors.insert(0, str(magnitude) if Fraction(magnitude).denominator == 1 else f"({magnitude})")
+            factors.insert(0, str(magnitude) if magnitude.denominator == 1 else f"({magnitude})")
         sign = "-" if coefficient < 0 else "+"
         pieces.append(f"{sign} {'*'.join(factors)}")
     joined = " ".join(pieces)

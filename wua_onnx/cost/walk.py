@@ -1,0 +1,119 @@
+"""The walk: every node of the graph, its rule, its verdict, its bytes."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from wua_onnx.cost import memory, registry
+from wua_onnx.cost.report import CostReport, NodeCost
+from wua_onnx.cost.value import Cost, Verdict
+from wua_onnx.model.dims import Dim, symbol
+from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
+
+CONSTANT = "depends on constants only: computed once at load"
+UNUSED = "reaches no output: never run"
+SHAPE_ARITHMETIC = "shape arithmetic"
+# What a small integer value made from shapes goes through on its way to a Reshape, Expand or Slice.
+# fmt: off
+_SHAPE_OPS = frozenset({
+    "Shape", "Size", "Gather", "Slice", "Concat", "Add", "Sub", "Mul", "Div", "Mod", "Cast", "Squeeze", "Unsqueeze",
+    "Reshape", "Identity", "Min", "Max", "Neg", "Abs", "Floor", "Ceil", "ReduceProd", "ReduceSum", "ReduceMax",
+    "ReduceMin", "Equal", "Greater", "Less", "GreaterOrEqual", "LessOrEqual", "Where", "Not", "And", "Or", "Split",
+    "ConstantOfShape", "Sqrt",
+})
+# fmt: on
+
+
+def count(model: Model, *, batch_axis: int = 0) -> CostReport:
+    """Count every node of `model` (conventions 1 to 14 of `wua_onnx.cost`).
+
+    Args:
+        model: the model; its weights are not read.
+        batch_axis: the axis of the inputs that holds samples, for `samples_per_run`.
+
+    Raises:
+        ShapeError: shapes contradict each other at a node.
+    """
+    shapes = _shape_values(model)
+    by_node = tuple(_count_node(node, model, shapes) for node in model.nodes)
+    live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
+    activations, peak = memory.peak(model, live)
+    params, weight_bytes = memory.parameters(model)
+    report = CostReport(
+        by_node=by_node,
+        params=params,
+        weight_bytes=weight_bytes,
+        activations=activations,
+        peak=peak,
+        samples_per_run=_samples(model, batch_axis),
+        dims=dict(model.bound),
+    )
+    return report.renamed({generated: symbol(name) for generated, name in model.shown.items()})
+
+
+def _samples(model: Model, batch_axis: int) -> int | None:
+    for value in model.inputs:
+        shape = model.shape(value)
+        if shape is not None and len(shape) > batch_axis:
+            size = shape[batch_axis]
+            return size if isinstance(size, int) else None
+    return None
+
+
+def _shape_values(model: Model) -> frozenset[ir.Value]:
+    """Return the small integer values that are made from shapes alone."""
+    known: set[ir.Value] = set()
+    for node in model.ir_model.graph:
+        if node.op_type not in _SHAPE_OPS or node.domain not in ("", "ai.onnx"):
+            continue
+        sources = [value for value in node.inputs if value is not None and value not in model.constants]
+        from_shapes = node.op_type in memory.SHAPES or (sources and all(value in known for value in sources))
+        if from_shapes and all(_is_small_index(value) for value in node.outputs):
+            known.update(node.outputs)
+    return frozenset(known)
+
+
+def _is_small_index(value: ir.Value) -> bool:
+    return value.shape is not None and len(value.shape) <= 1 and value.dtype is not None
+
+
+def _count_node(node: NodeView, model: Model, shapes: frozenset[ir.Value]) -> NodeCost:
+    outputs = node.node.outputs
+    if outputs and all(value in model.constants for value in outputs):
+        return _node_cost(node, Cost(), Verdict.FREE, CONSTANT, (0, 0))
+    if node.node not in model.reachable:
+        return _node_cost(node, Cost(), Verdict.FREE, UNUSED, (0, 0))
+    if outputs and all(value in shapes for value in outputs):
+        return _node_cost(node, Cost(), Verdict.FREE, SHAPE_ARITHMETIC, memory.moved(node))
+    rule = registry.find(node.domain, node.op_type, node.opset)
+    if rule is None:
+        return _node_cost(node, Cost(), Verdict.UNKNOWN, "no rule for this operator", memory.moved(node))
+    if rule.count is None:
+        return _node_cost(node, Cost(), Verdict.FREE, rule.reason, memory.moved(node))
+    try:
+        cost = rule.count(node)
+    except ShapeUnknown as problem:
+        return _node_cost(node, Cost(), Verdict.UNKNOWN, str(problem), memory.moved(node))
+    if rule.by_dtype and _in_integers(node):
+        cost = cost.as_integer()
+    return _node_cost(node, cost, rule.verdict, rule.reason, memory.moved(node))
+
+
+def _in_integers(node: NodeView) -> bool:
+    dtype = node.dtype(0) if node.node.inputs else node.out_dtype()
+    return dtype is not None and (dtype.is_integer() or dtype == ir.DataType.BOOL)
+
+
+def _node_cost(node: NodeView, cost: Cost, verdict: Verdict, reason: str | None, moved: tuple[Dim, Dim]) -> NodeCost:
+    return NodeCost(
+        name=node.name,
+        op=f"{node.domain}::{node.op_type}" if node.domain else node.op_type,
+        module=node.module,
+        module_name=node.module_name,
+        cost=cost,
+        verdict=verdict,
+        reason=reason,
+        bytes_read=moved[0],
+        bytes_written=moved[1],
+        outputs=tuple(node.model.shape(value) for value in node.node.outputs),
+    )
