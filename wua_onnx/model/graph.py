@@ -38,6 +38,7 @@ class Model:
         shown: the name to display for each generated symbol that is still free.
         bound: the values of dimensions bound while loading, by displayed name.
         problems: what shape inference could not do.
+        layer_names: the author's name of a layer by initializer or node name, from a converter.
     """
 
     ir_model: ir.Model
@@ -46,6 +47,7 @@ class Model:
     shown: Mapping[str, str] = field(default_factory=dict)
     bound: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
+    layer_names: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def nodes(self) -> tuple[NodeView, ...]:

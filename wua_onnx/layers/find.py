@@ -1,0 +1,114 @@
+"""From the graph to its layers, and an account of every parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from wua_onnx.cost.memory import parameter_values
+from wua_onnx.layers.activations import follow
+from wua_onnx.layers.layer import Layer, Use
+from wua_onnx.layers.naming import layer_name, unique
+from wua_onnx.layers.registry import recognise
+from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
+
+
+@dataclass(frozen=True, slots=True)
+class Declined:
+    """Parameters that are not analysed, and why."""
+
+    name: str
+    elements: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Layers:
+    """The layers of a model by name, and the parameters outside them.
+
+    Attributes:
+        by_name: the layers, in file order of their first use.
+        declined: every other parameter; with the layers' elements they sum to `parameters`.
+        parameters: the number of parameter elements of the model.
+    """
+
+    by_name: Mapping[str, Layer]
+    declined: tuple[Declined, ...]
+    parameters: int
+
+
+def find_layers(model: Model, *, activation: str = "post") -> Layers:
+    """Return the layers of `model`; no weight is read.
+
+    Args:
+        model: the model.
+        activation: "post" reads a neuron after its activation function, "pre" at the layer's own output.
+    """
+    uses: dict[ir.Value, list[Use]] = {}
+    reasons: dict[str, str] = {}
+    for node in model.nodes:
+        if node.node not in model.reachable:
+            continue
+        found = recognise(node)
+        if isinstance(found, str):
+            for value in node.node.inputs:
+                if value is not None:
+                    reasons[value.name or ""] = f"{node.op_type}: {found}"
+        elif found is not None:
+            uses.setdefault(found.source.root, []).append(found)
+    names = unique(layer_name(group[0], model) for group in uses.values())
+    by_name = {name: _layer(name, group, model, activation) for name, group in zip(names, uses.values(), strict=True)}
+    values = parameter_values(model)
+    declined = tuple(_declined(value, reasons) for value in values if value not in uses)
+    total = sum(int(value.const_value.size) for value in values if value.const_value is not None)
+    return Layers(by_name, declined, total)
+
+
+def _layer(name: str, uses: list[Use], model: Model, activation: str) -> Layer:
+    first = uses[0]
+    tensor = first.source.root.const_value
+    assert tensor is not None
+    return Layer(
+        name=name,
+        model=model,
+        uses=tuple(uses),
+        activations=tuple(follow(use.output, use.output_axis, model, activation) for use in uses),
+        shape=tuple(first.source.shape[axis] for axis in first.permutation),
+        dtype=tensor.dtype,
+    )
+
+
+_ROLES = {
+    "BatchNormalization": "scale, shift or statistics of a normalisation",
+    "InstanceNormalization": "scale or shift of a normalisation",
+    "GroupNormalization": "scale or shift of a normalisation",
+    "LayerNormalization": "scale or shift of a normalisation",
+    "RMSNormalization": "scale of a normalisation",
+    "Add": "bias or constant shift",
+    "Sub": "bias or constant shift",
+    "Mul": "constant scale",
+    "Div": "constant scale",
+    "Gather": "embedding table: not analysed yet",
+    "PRelu": "slope of an activation function",
+    "QuantizeLinear": "quantization parameter",
+    "DequantizeLinear": "quantization parameter",
+}
+
+
+def _declined(value: ir.Value, reasons: Mapping[str, str]) -> Declined:
+    tensor = value.const_value
+    elements = int(tensor.size) if tensor is not None else 0
+    name = value.name or ""
+    use = next(iter(value.uses()))
+    if name in reasons:
+        reason = reasons[name]
+    elif use.node.op_type in ("Conv", "Gemm", "ConvTranspose") and use.idx == 2:
+        reason = "bias"
+    else:
+        reason = _ROLES.get(
+            use.node.op_type, f"weight of {clean(use.node.op_type)}: this kind of layer is not analysed yet"
+        )
+    return Declined(clean(name), elements, reason)

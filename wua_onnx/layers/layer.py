@@ -1,0 +1,115 @@
+"""What the other rooms know of a layer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx.layers.activations import Activation
+from wua_onnx.layers.weights import WeightSource, read
+from wua_onnx.model.graph import Model, NodeView
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Use:
+    """One operator that uses a weight: what a layer kind recognises.
+
+    Attributes:
+        node: the operator.
+        kind: the kind of layer (dense, convolution …).
+        source: where the weight's elements come from.
+        permutation: axes of the operator's weight in canonical order; dense (in, out), convolution
+            (out, in / groups, ...).
+        neuron_axis: the axis of the canonical weight along which neurons lie.
+        output, output_axis: the operator's result, and the axis of it along which neurons lie.
+        factor: a constant that multiplies the weight inside the operator (Gemm's alpha).
+    """
+
+    node: NodeView
+    kind: str
+    source: WeightSource
+    permutation: tuple[int, ...]
+    neuron_axis: int
+    output: ir.Value
+    output_axis: int
+    factor: float = 1.0
+
+    def canonical(self, model: Model) -> Array:
+        """Return the weight in canonical order, constant factors of the operator left out."""
+        return np.transpose(read(self.source, model), self.permutation)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Layer:
+    """A group of weights that is scored together: every use of one initializer.
+
+    Attributes:
+        name: unique and stable; the module path where the exporter left one.
+        uses: the operators that use the weight, in file order.
+        activations: for each use, where its neurons' activation is read.
+        shape: of the canonical weight (that of the first use).
+        dtype: the element type in the file.
+    """
+
+    name: str
+    model: Model
+    uses: tuple[Use, ...]
+    activations: tuple[Activation, ...]
+    shape: tuple[int, ...]
+    dtype: ir.DataType
+
+    @property
+    def kind(self) -> str:
+        """The kind of layer."""
+        return self.uses[0].kind
+
+    @property
+    def weight_name(self) -> str:
+        """The name of the initializer that holds the elements."""
+        return self.uses[0].source.root.name or ""
+
+    @property
+    def neuron_axis(self) -> int:
+        """The axis of the canonical weight along which neurons lie."""
+        return self.uses[0].neuron_axis
+
+    @property
+    def neurons(self) -> int:
+        """The number of neurons."""
+        return self.shape[self.neuron_axis]
+
+    @property
+    def size(self) -> int:
+        """The number of weights."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @cached_property
+    def factors(self) -> tuple[Array, ...]:
+        """For each use, the constant per neuron that multiplies the weight, shape (neurons,) or ()."""
+        return tuple(
+            np.asarray(use.factor * activation.factor, dtype=np.float64)
+            for use, activation in zip(self.uses, self.activations, strict=True)
+        )
+
+    def weight(self, index: int = 0) -> Array:
+        """Return the canonical weight of use `index`, its constant factors multiplied in.
+
+        Raises:
+            ExternalDataError: its elements are missing.
+        """
+        use = self.uses[index]
+        weight = use.canonical(self.model)
+        if not np.issubdtype(weight.dtype, np.floating) or weight.dtype.itemsize < 4:
+            weight = weight.astype(np.float32)
+        factor = self.factors[index]
+        if np.all(factor == 1.0):
+            return weight
+        along = [1] * weight.ndim
+        along[use.neuron_axis] = -1
+        return np.asarray(weight * factor.reshape(along if factor.ndim else ()).astype(weight.dtype))

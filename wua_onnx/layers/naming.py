@@ -1,0 +1,53 @@
+"""Names of layers: the author's own where the exporter kept them, unique and stable always."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from wua_onnx.layers.layer import Use
+from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
+
+# Names that exporters invent; they say nothing and change between exports.
+_INVENTED = re.compile(r"^(val_\d+|onnx::.*|_?const.*|[a-z]?\d+|.*__\d+|new_.*|initializer_?\d*|weight_?\d*)$", re.I)
+# A module's main parameter is named by the module alone.
+_MAIN_PARAMETER = re.compile(r"^(?P<module>.+?)[./](weight|kernel|W)(:0)?$")
+_TF_VARIABLE = re.compile(r"(/ReadVariableOp|/MatMul|/Conv\w*|/BiasAdd|:\d+)+$")
+
+
+def layer_name(use: Use, model: Model) -> str:
+    """Return the best name for the layer of `use`, not yet made unique.
+
+    In order: the name a converter recorded, the module of the initializer (`fc1` of `fc1.weight`), the module the
+    operator came from, the initializer's own name, the operator's name.
+    """
+    root = use.source.root.name or ""
+    for known in (root, use.node.node.name or "", use.output.name or ""):
+        if known in model.layer_names:
+            return clean(model.layer_names[known])
+    match = _MAIN_PARAMETER.match(root)
+    if match and not _INVENTED.match(match["module"]):
+        return clean(match["module"])
+    if re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", root) and not _INVENTED.match(root):
+        return clean(root)
+    if use.node.module:
+        return use.node.module_name
+    plain = _TF_VARIABLE.sub("", root)
+    if plain and not _INVENTED.match(plain):
+        return clean(plain)
+    return use.node.name
+
+
+def unique(names: Iterable[str]) -> list[str]:
+    """Return `names` in order, repeated ones numbered (`conv`, `conv#2`)."""
+    taken: set[str] = set()
+    result: list[str] = []
+    for name in names:
+        candidate, number = name, 1
+        while candidate in taken:
+            number += 1
+            candidate = f"{name}#{number}"
+        taken.add(candidate)
+        result.append(candidate)
+    return result
