@@ -1,0 +1,52 @@
+"""Operators that do no arithmetic: each is free for a stated reason; its bytes are counted all the same."""
+
+from __future__ import annotations
+
+from wua_onnx.cost.registry import free, rule
+from wua_onnx.cost.value import Cost
+from wua_onnx.model.graph import NodeView, ShapeUnknown
+
+free("the same elements in another shape", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
+free("tells the shape only", "Shape", "Size")
+free("makes a constant", "Constant", "ConstantOfShape", "EyeLike")
+free(
+    "moves data",
+    *("CenterCropPad", "Concat", "DepthToSpace", "Expand", "Pad", "ReverseSequence", "Slice", "SpaceToDepth"),
+    *("Split", "Tile", "Transpose", "Trilu"),
+)
+free("selects elements by index", "Gather", "GatherElements", "GatherND", "MaxUnpool", "Scatter", "TensorScatter")
+free("selects elements by a mask", "Compress", "NonZero", "Where")
+free("writes ones at given positions", "OneHot")
+free("counts up positions", "Range")
+free("changes the element type", "BitCast", "Cast", "CastLike")
+
+
+@rule("Dropout")
+def dropout(node: NodeView) -> Cost:
+    """0: the identity outside training; unknown in training mode.
+
+    https://onnx.ai/onnx/operators/onnx__Dropout.html
+    """
+    if node.opset >= 12:
+        mode = node.const(2) if node.has(2) else False
+        training = mode is None or bool(mode)
+    else:
+        training = node.opset < 7 and not node.attr("is_test", 0)
+    if training:
+        raise ShapeUnknown("training mode draws random numbers, whose cost is not defined")
+    return Cost()
+
+
+@rule("ScatterElements")
+@rule("ScatterND")
+def scatter(node: NodeView) -> Cost:
+    """0 without a reduction; else one add, mul or compare for each update.
+
+    https://onnx.ai/onnx/operators/onnx__ScatterND.html
+    """
+    reduction = node.attr("reduction", "none")
+    name = reduction.decode() if isinstance(reduction, bytes) else reduction
+    kind = {"none": None, "add": "add", "mul": "mul", "max": "compare", "min": "compare"}.get(name, "unknown")
+    if kind == "unknown":
+        raise ShapeUnknown("the reduction is none of add, mul, max and min")
+    return Cost(**{kind: node.size(2)}) if kind else Cost()
