@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
@@ -64,6 +66,27 @@ def test_every_package_is_a_regular_one() -> None:
 
 def test_moved_packages_are_mapped() -> None:
     assert settings()["package-dir"] == {"wua_onnx": "wua_onnx", **MOVED}
+
+
+def requirements(extras: tuple[str, ...]) -> list[Requirement]:
+    """What the package needs with these extras, its own extras resolved."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    texts = [*project["dependencies"], *(text for name in extras for text in project["optional-dependencies"][name])]
+    found = []
+    for requirement in map(Requirement, texts):
+        own = requirement.name == project["name"]
+        found += requirements(tuple(requirement.extras)) if own else [requirement]
+    return found
+
+
+def test_constraints_pin_what_the_tests_need() -> None:
+    lines = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
+    pins = dict(line.split("==") for line in lines)
+    pinned = {canonicalize_name(name): version for name, version in pins.items()}
+    assert len(pinned) == len(lines)
+    assert [line for line in lines if "+" in line] == [], "a local label fits one machine's wheels only"
+    for requirement in requirements(("test",)):
+        assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), str(requirement)
 
 
 def clean_environment() -> dict[str, str]:
