@@ -61,6 +61,13 @@ def test_links_lead_somewhere(page: str) -> None:
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
+def test_files_that_the_contributing_page_names_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`((?:wua_onnx|converters|templates|tests)/[^`<>]*)`", page)
+    assert len(paths) > 10
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
 @pytest.mark.install
 @pytest.mark.skipif(os.name == "nt", reason="the README's commands are for a POSIX shell")
 @pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout: what a clone holds is not known")
