@@ -1,0 +1,124 @@
+"""A copy of the model that also returns statistics of its neurons."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx_ir as ir
+
+from wua_onnx.errors import LimitError
+from wua_onnx.layers import Layer
+from wua_onnx.model import dims as d
+from wua_onnx.model import external
+from wua_onnx.model.graph import Model
+from wua_onnx.model.symbols import all_values
+from wua_onnx.recording.taps import Builder, Outputs, Tap
+from wua_onnx.running.batches import batch_symbol
+
+_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+_MAX_MESSAGE = 2**31 - 2**20  # bytes; protobuf's limit
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Instrumented:
+    """A model with taps.
+
+    Attributes:
+        model: its serialized form; big weights stay where they are on disk.
+        folder: where they are.
+        taps: what is recorded, and the outputs that hold it, by (layer name, index of the use).
+        outputs: the names of the model's own outputs.
+        missing: why a layer is not recorded, by name.
+    """
+
+    model: bytes
+    folder: Path | None
+    taps: Mapping[tuple[str, int], tuple[Tap, Outputs]]
+    outputs: tuple[str, ...]
+    missing: Mapping[str, str]
+
+
+def instrument(model: Model, layers: Mapping[str, Layer], *, batch_axis: int = 0) -> Instrumented:
+    """Return `model` with a tap for every use of every layer.
+
+    Args:
+        model: the model, its batch dimension not bound.
+        layers: the layers to record.
+        batch_axis: the axis of the inputs along which samples lie.
+
+    Raises:
+        ExternalDataError: weights of the model are missing on disk.
+        LimitError: weights given in memory exceed what one message can hold.
+    """
+    for value in model.ir_model.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            external.check_readable(value.const_value)
+    copy = model.ir_model.clone()
+    own = tuple(value.name or "" for value in copy.graph.outputs)
+    by_name = {value.name: value for value in all_values(copy)}
+    opset = copy.opset_imports.setdefault("", 18)
+    builder = Builder(copy.graph, opset)
+    batch = batch_symbol(model, batch_axis)
+    built: dict[Tap, Outputs] = {}
+    taps: dict[tuple[str, int], tuple[Tap, Outputs]] = {}
+    missing: dict[str, str] = {}
+    seen: dict[tuple[str, int], Tap] = {}
+    for layer in layers.values():
+        for index in range(len(layer.uses)):
+            found = _tap(layer, index, model, batch)
+            if isinstance(found, str):
+                missing[layer.name] = found
+                continue
+            tap = seen.setdefault((found.value, found.axis), found)
+            if tap not in built:
+                built[tap] = builder.build(tap, by_name[tap.value])
+            taps[layer.name, index] = tap, built[tap]
+    _forget_shapes(copy)
+    return Instrumented(model=_serialized(copy), folder=_folder(model), taps=taps, outputs=own, missing=missing)
+
+
+def _tap(layer: Layer, index: int, model: Model, batch: d.Dim | None) -> Tap | str:
+    activation = layer.activations[index]
+    value = activation.value
+    if value.shape is None or value.name is None:
+        return "the rank of its activation is unknown"
+    if value.dtype not in _FLOATS:
+        return f"its activation is of type {value.dtype}, which no reduction takes"
+    dims = tuple(model.dim(dim) for dim in value.shape)
+    own_axis = next((i for i, dim in enumerate(dims) if isinstance(batch, d.Expr) and dim == batch), None)
+    function = activation.function
+    return Tap(
+        value=value.name,
+        dims=dims,
+        axis=activation.axis,
+        sample_axis=own_axis if own_axis != activation.axis else None,
+        non_negative=function is not None and function.non_negative,
+        with_range=function is not None and function.smooth,
+    )
+
+
+def _forget_shapes(model: ir.Model) -> None:
+    """Drop inferred shapes, so that onnxruntime infers its own and never meets generated names inside."""
+    initial = {*model.graph.inputs, *model.graph.initializers.values()}
+    for value in all_values(model):
+        if value not in initial:
+            value.shape = None
+
+
+def _folder(model: Model) -> Path | None:
+    return model.path.resolve().parent if model.path is not None else None
+
+
+def _serialized(model: ir.Model) -> bytes:
+    held = sum(
+        value.const_value.nbytes
+        for value in model.graph.initializers.values()
+        if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor)
+    )
+    if held > _MAX_MESSAGE:
+        raise LimitError(
+            f"weights in memory: expected at most 2 GiB, got {held:,} bytes: save the model to a file first"
+        )
+    return bytes(ir.to_proto(model).SerializeToString())

@@ -1,0 +1,102 @@
+"""Sessions of onnxruntime."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from wua_onnx.errors import DeviceError, MissingDependency, RunError, WuaError
+from wua_onnx.model.limits import clean
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+_FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
+_ERRORS_ONLY = 3
+
+
+def _onnxruntime() -> Any:
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise MissingDependency("onnxruntime", "cpu", "running a model") from error
+    return onnxruntime
+
+
+def providers(device: str) -> list[str]:
+    """Return onnxruntime's execution providers for `device`, "cpu" or "cuda".
+
+    Raises:
+        DeviceError: `device` is unknown, or this installation of onnxruntime cannot use it.
+    """
+    if device not in _PROVIDERS:
+        raise DeviceError(f"device: expected one of {', '.join(_PROVIDERS)}, got {device!r}")
+    available = _onnxruntime().get_available_providers()
+    if _PROVIDERS[device] not in available:
+        raise DeviceError(
+            f"device={device!r}: expected {_PROVIDERS[device]}, got an onnxruntime with {', '.join(available)} only. "
+            "It needs an NVIDIA GPU and: pip uninstall onnxruntime && pip install 'wua-onnx[gpu]'"
+        )
+    return [_PROVIDERS[device]] if device == "cpu" else [_PROVIDERS[device], _PROVIDERS["cpu"]]
+
+
+class Session:
+    """A loaded model, ready to run.
+
+    Args:
+        model: the serialized model, its big weights external.
+        folder: where external data lies; None where there is none.
+        device: "cpu" or "cuda".
+
+    Raises:
+        RunError: onnxruntime cannot load the model (an operator it does not have, say).
+        DeviceError: the device is not there.
+    """
+
+    def __init__(self, model: bytes, folder: Path | None, *, device: str = "cpu") -> None:
+        runtime = _onnxruntime()
+        wanted = providers(device)
+        options = runtime.SessionOptions()
+        options.log_severity_level = _ERRORS_ONLY + 1
+        if folder is not None:
+            options.add_session_config_entry(_FOLDER_OPTION, str(folder))
+        try:
+            self._session = runtime.InferenceSession(model, options, providers=wanted)
+        except Exception as error:  # onnxruntime raises kinds of its own
+            raise RunError(f"onnxruntime cannot load the model: {_short(error)}") from error
+        if device != "cpu" and _PROVIDERS[device] not in self._session.get_providers():
+            raise DeviceError(
+                f"device={device!r}: expected {_PROVIDERS[device]}, got an onnxruntime that fell back to CPU"
+            )
+        self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+
+    def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Run once and return arrays by output name.
+
+        Args:
+            feeds: arrays by input name, of the shapes and element types the model expects.
+            outputs: the outputs wanted; all of them by default.
+
+        Raises:
+            RunError: the run failed.
+        """
+        names = list(outputs if outputs is not None else self.outputs)
+        options = _onnxruntime().RunOptions()
+        options.log_severity_level = _ERRORS_ONLY + 1
+        try:
+            results = self._session.run(names, dict(feeds), options)
+        except WuaError:
+            raise
+        except Exception as error:  # onnxruntime raises kinds of its own
+            shapes = ", ".join(f"{name} {list(array.shape)} {array.dtype}" for name, array in feeds.items())
+            raise RunError(f"onnxruntime cannot run the model on {shapes}: {_short(error)}") from error
+        return dict(zip(names, results, strict=True))
+
+
+def _short(error: Exception) -> str:
+    """Return onnxruntime's message without its C++ locations."""
+    text = str(error).replace("\n", " ")
+    return clean(text.split("Status Message: ")[-1].removeprefix("[ONNXRuntimeError] : "))
