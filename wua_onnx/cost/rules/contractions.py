@@ -1,11 +1,36 @@
-"""MatMul, Gemm, Conv: the contractions."""
+"""MatMul, Gemm, Conv and ConvTranspose: the contractions."""
 
 from __future__ import annotations
 
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost
+from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, divides, product
 from wua_onnx.model.graph import NodeView, ShapeUnknown
+
+
+def matmul_macs(node: NodeView, a: int, b: int) -> Dim:
+    """Return the multiply-accumulates of inputs `a` @ `b`, batch dimensions broadcast, 1-D operands as vectors."""
+    left, right = node.shape(a), node.shape(b)
+    if not left or not right:
+        raise ShapeError(f"{node.where}: operands: expected at least 1 dimension, got shapes {left} and {right}")
+    node.expect("inner dimensions", left[-1], right[-2] if len(right) > 1 else right[0])
+    return node.out_size() * left[-1]
+
+
+def conv_macs(node: NodeView, x: int, w: int) -> Dim:
+    """Return the multiply-accumulates of convolving input `x` with the filters `w`."""
+    weight, data = node.shape(w), node.shape(x)
+    if len(weight) != len(data) or len(data) < 3:
+        raise ShapeError(f"{node.where}: filters: expected as many dimensions as {data}, got {weight}")
+    kernel = node.attr("kernel_shape")
+    if kernel:
+        node.expect("kernel_shape", tuple(kernel), weight[2:])
+    per_group = divides(node.attr("group", 1), data[1])
+    if per_group is None:
+        raise ShapeUnknown("the number of input channels per group is unknown")
+    node.expect("input channels per group", weight[1], per_group)
+    return node.out_size() * product(weight[1:])
 
 
 @rule("MatMul")
@@ -14,10 +39,7 @@ def matmul(node: NodeView) -> Cost:
 
     https://onnx.ai/onnx/operators/onnx__MatMul.html
     """
-    a, b = node.shape(0), node.shape(1)
-    inner = a[-1]
-    node.expect("inner dimensions", inner, b[-2] if len(b) > 1 else b[0])
-    return Cost(macs=node.out_size() * inner)
+    return Cost(macs=matmul_macs(node, 0, 1))
 
 
 @rule("Gemm")
@@ -45,11 +67,18 @@ def conv(node: NodeView) -> Cost:
 
     Padded positions count (convention 8). https://onnx.ai/onnx/operators/onnx__Conv.html
     """
-    weight = node.shape(1)
-    channels: Dim = node.shape(0)[1]
-    per_group = divides(node.attr("group", 1), channels)
-    if per_group is None:
-        raise ShapeUnknown("the number of input channels per group is unknown")
-    node.expect("input channels per group", weight[1], per_group)
-    outputs = node.out_size()
-    return Cost(macs=outputs * product(weight[1:]), add=outputs if node.has(2) else 0)
+    return Cost(macs=conv_macs(node, 0, 1), add=node.out_size() if node.has(2) else 0)
+
+
+@rule("ConvTranspose")
+def conv_transpose(node: NodeView) -> Cost:
+    """macs = elements of the input × (output channels / group) × kernel positions; add = one per output for a bias.
+
+    Every product counts, those that padding crops too (convention 8).
+    https://onnx.ai/onnx/operators/onnx__ConvTranspose.html
+    """
+    data, weight = node.shape(0), node.shape(1)
+    if len(weight) != len(data) or len(data) < 3:
+        raise ShapeError(f"{node.where}: filters: expected as many dimensions as {data}, got {weight}")
+    node.expect("input channels", weight[0], data[1])
+    return Cost(macs=node.size(0) * product(weight[1:]), add=node.out_size() if node.has(2) else 0)
