@@ -1,0 +1,35 @@
+"""Strings that come from a model, made safe to show: one line, every character visible, of bounded length."""
+
+from __future__ import annotations
+
+import unicodedata
+
+MAX_SHOWN = 160  # characters of a string that are shown
+
+
+def visible(text: object, limit: int = MAX_SHOWN) -> str:
+    r"""Return `text` as one line in which control, bidirectional and invisible characters are written out.
+
+    They become escapes such as `\u202e`, so that no output can be reordered or interrupted by a name.
+    Longer texts lose their middle: both ends of a name tell more than its start alone.
+    """
+    whole = str(text)
+    return shortened(whole, limit) + (f" ({len(whole):,} characters)" if len(whole) > limit else "")
+
+
+def shortened(text: object, limit: int) -> str:
+    """Return `text` as `visible` does, without saying how long it was: for labels of a few characters."""
+    whole = str(text)
+    if len(whole) <= limit:
+        return _escaped(whole)
+    tail = limit // 3
+    return f"{_escaped(whole[: limit - tail])}…{_escaped(whole[-tail:])}"
+
+
+def _escaped(text: str) -> str:
+    return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _code(c) for c in text)
+
+
+def _code(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"

@@ -1,0 +1,113 @@
+"""DOT text -> SVG or PNG, in a child process with a time limit: layout is native code and superlinear.
+
+The child is `python -m wua_onnx.diagrams.draw FORMAT ENGINE` (DOT on stdin, the drawing on stdout) where pygraphviz
+is installed, else Graphviz's own `dot` program where that is on the path.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wua_onnx.diagrams.svg import DrawingError, inline
+
+TIMEOUT = 20.0  # seconds
+INSTALL = "pip install 'wua-onnx[diagrams]'"
+ENGINES = ("dot", "neato")
+_MAX_DOT, _MAX_DRAWING = 4_000_000, 32_000_000  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """A drawing ready to stand inside a page, or the reason why there is none."""
+
+    svg: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """The bytes of a PNG, or the reason why there are none."""
+
+    png: bytes | None
+    reason: str | None
+
+
+def to_svg(digraph: Any, timeout: float = TIMEOUT, prefix: str = "wua") -> Drawing:
+    """Return `digraph` (a `graphviz.Digraph`) as SVG that refers to nothing outside itself and holds no script.
+
+    Args:
+        digraph: its `source` is drawn with its `engine`.
+        timeout: seconds until the child process is killed.
+        prefix: put before every id, so that several drawings can stand in one page.
+    """
+    drawn, reason = _draw(digraph, "svg", timeout)
+    if drawn is None:
+        return Drawing(svg=None, reason=reason)
+    try:
+        return Drawing(svg=inline(drawn.decode("utf-8", "replace"), prefix), reason=None)
+    except DrawingError as error:
+        return Drawing(svg=None, reason=str(error))
+
+
+def to_png(digraph: Any, timeout: float = TIMEOUT) -> Picture:
+    """Return `digraph` as a PNG, drawn as `to_svg` draws."""
+    png, reason = _draw(digraph, "png", timeout)
+    return Picture(png=png, reason=reason)
+
+
+def _draw(digraph: Any, form: str, timeout: float) -> tuple[bytes | None, str | None]:
+    source, engine = digraph.source.encode("utf-8"), digraph.engine
+    command = _command(form, engine if engine in ENGINES else "dot")
+    if command is None:
+        return None, f"no diagram is drawn: neither pygraphviz nor the dot program is installed ({INSTALL})"
+    if len(source) > _MAX_DOT:
+        return None, f"the diagram is too large to draw: {len(source):,} bytes of DOT, the limit is {_MAX_DOT:,}"
+    try:
+        done = subprocess.run(
+            command, input=source, capture_output=True, timeout=timeout, env=_environment(), check=False
+        )
+    except subprocess.TimeoutExpired:
+        return None, f"drawing took longer than its limit of {timeout:g} s"
+    except OSError as error:
+        return None, f"drawing failed: {error.strerror}"
+    if done.returncode or not done.stdout:
+        return None, f"drawing failed with exit code {done.returncode}"
+    if len(done.stdout) > _MAX_DRAWING:
+        return None, f"the drawing is too large: {len(done.stdout):,} bytes, the limit is {_MAX_DRAWING:,}"
+    return done.stdout, None
+
+
+def _command(form: str, engine: str) -> list[str] | None:
+    """Return the command that draws here; None where nothing can."""
+    if importlib.util.find_spec("pygraphviz") is not None:
+        return [sys.executable, "-P", "-m", "wua_onnx.diagrams.draw", form, engine]
+    program = shutil.which("dot")
+    return [program, f"-T{form}", f"-K{engine}"] if program else None
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment in which the child finds this very package, whatever the working directory holds."""
+    root = str(Path(__file__).resolve().parents[2])
+    inherited = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([root, inherited] if inherited else [root])}
+
+
+def main(arguments: list[str]) -> int:
+    """Draw the DOT text on stdin: the child's side."""
+    import pygraphviz
+
+    form, engine = arguments
+    graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
+    sys.stdout.buffer.write(graph.draw(format=form, prog=engine))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,136 @@
+"""The method section: what the numbers mean, and everything that was assumed, left out or not understood."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wua_onnx._text import visible
+from wua_onnx.report import numbers as n
+
+Json = Mapping[str, Any]
+
+CONVENTIONS = (
+    "MACs are the multiply–accumulates of contractions: matrix products, convolutions, recurrent gates, attention.",
+    "FLOPs are 2 per floating-point MAC plus every other floating-point operation, one each.",
+    "A bias is one add per output element; alpha and beta of Gemm count only when they are not 1.",
+    "Composite operators (Softmax, LayerNormalization, Gelu …) are counted by the primitives of their definition.",
+    "Data movement, shape arithmetic and casts are 0 FLOPs; their bytes are counted.",
+    "What depends on constants only is computed once at load: 0 per run, listed apart.",
+    "Integer arithmetic is counted as integer operations, never as FLOPs.",
+    "Padded positions count as computed, as in published tables; a transposed convolution uses its input size.",
+    "If counts the dearer branch; Loop and Scan count trips times the body; an unknown trip count is a symbol.",
+    "Attention counts the full square over past and present keys; a causal mask does not halve it.",
+    "Every operator is counted, estimated, free for a stated reason, or unknown; unknown work makes a lower bound.",
+    "Free dimensions stay symbolic; data binds all but the batch, which becomes 1, so figures are per sample.",
+    "Training is forward plus the backward of each operator, times samples and epochs.",
+    "Peak activation memory: file order, a value lives from producer to last use, views share storage.",
+)
+
+METRICS = (
+    ("Importance", "I(w) = |w| · mean|activation of its neuron|; without data, or by magnitude, |w| alone."),
+    ("Entropy", "H = −Σ p ln p over the weights of a layer, with p = I / ΣI."),
+    ("Effective weights", "exp(H): the number of equally important weights that would spread as far."),
+    ("Utilization", "effective weights / weights. Above 0.7 efficient, below 0.3 redundant."),
+    ("Redundancy", "1 − H / ln N. Above 0.7 severe."),
+    ("Gini", "inequality of importance, 0 for all equal. Below 0.4 uniform, above 0.6 concentrated."),
+    ("Coverage 90 %", "the smallest share of the weights that holds 90 % of the importance."),
+    ("Dead neuron", "0 for every sample; without data, one whose incoming weights are all 0."),
+    ("Untrained", "the same metric of random weights of that shape (Gaussian: utilization 0.753, gini 0.414)."),
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """One labelled value."""
+
+    label: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declined:
+    """A parameter that belongs to no analysed layer, and why."""
+
+    name: str
+    elements: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MethodView:
+    """All that the method section shows."""
+
+    conventions: tuple[str, ...]
+    metrics: tuple[Fact, ...]
+    settings: tuple[Fact, ...]
+    recording: str
+    unsupported: tuple[Fact, ...]
+    coverage: str
+    declined: tuple[Declined, ...]
+    versions: tuple[Fact, ...]
+    checker: str | None
+    constant: tuple[str, ...]
+    unused: tuple[str, ...]
+
+
+def method_of(audit: Json) -> MethodView:
+    """Return the method section of an audit."""
+    cost, coverage = audit["cost"], audit["coverage"]
+    tool, checker = audit["tool"], audit["model"].get("checker")
+    share = n.ratio(coverage["analysed"], coverage["parameters"])
+    declined = sorted(coverage["declined"], key=lambda d: -(n.number(d["elements"]) or 0))
+    return MethodView(
+        conventions=CONVENTIONS,
+        metrics=_facts(METRICS),
+        settings=_settings(audit["settings"], cost["symbols"]),
+        recording=recording_of(audit["recording"]),
+        unsupported=_facts((op, n.plural(n.number(k) or 0, "node")) for op, k in cost["unsupported"].items()),  # type: ignore[arg-type]
+        coverage=f"{n.count(coverage['analysed'])} of {n.count(coverage['parameters'])} parameters "
+        f"({n.percent(share)}) belong to an analysed layer",
+        declined=tuple(
+            Declined(name=visible(d["name"]), elements=n.count(d["elements"]), reason=visible(d["reason"]))
+            for d in declined
+        ),
+        versions=_facts([(tool["name"], tool["version"]), *tool["versions"].items()]),
+        checker=visible(checker, 1000) if checker else None,
+        constant=tuple(map(visible, cost.get("constant") or ())),
+        unused=tuple(map(visible, cost.get("unused") or ())),
+    )
+
+
+def recording_of(recording: Json | None) -> str:
+    """Return one sentence on what was run to measure the neurons."""
+    if recording is None:
+        return "Nothing was run: this audit reads the file alone."
+    if recording.get("error"):
+        return f"The model could not be recorded: {visible(recording['error'], 400)}."
+    samples, batches = n.plural(recording["samples"], "sample"), n.plural(recording["batches"], "batch", "batches")
+    device, took = visible(recording["device"]), n.seconds(recording["seconds"])
+    return f"Neurons were measured over {samples} in {batches} on {device}, in {took}."
+
+
+def _settings(settings: Json, symbols: Iterable[str]) -> tuple[Fact, ...]:
+    bound = ", ".join(f"{visible(name)} = {_dim(value)}" for name, value in (settings["dims"] or {}).items())
+    free = ", ".join(map(visible, symbols))
+    return _facts(
+        [
+            ("criterion", ", ".join(settings["criterion"])),
+            ("activation read", f"{settings['activation']} activation function"),
+            ("device", settings["device"]),
+            ("data", "given" if settings["data"] else "none"),
+            ("dimensions bound", bound or "none"),
+            ("dimensions free", free or "none"),
+        ]
+    )
+
+
+def _dim(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "(" + ", ".join(map(_dim, value)) + ")"
+    return n.count(value) if n.number(value) is not None else visible(value)
+
+
+def _facts(pairs: Iterable[tuple[str, Any]]) -> tuple[Fact, ...]:
+    return tuple(Fact(label=visible(label), value=visible(value, 400)) for label, value in pairs)

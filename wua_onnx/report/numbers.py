@@ -1,0 +1,136 @@
+"""How numbers are written, in every output: thousands separators, units, percentages, and what is not known.
+
+A `Number` of an audit is an integer (a string of digits above 2^53), a float, a symbolic expression
+`{"text": "2*batch*seq"}`, or None where it is unknown. What is unknown is never written as 0.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from wua_onnx._text import visible
+
+Number = int | float | str | Mapping[str, Any] | None
+
+NOT_KNOWN = "not known"
+_DECIMAL = ("", "k", "M", "G", "T", "P", "E")
+_BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
+_INTEGER = re.compile(r"-?[0-9]{1,4000}", re.ASCII)  # Python refuses to read longer ones
+_LONG_RUN = re.compile(r"(?<![\w.])[0-9]{4,}(?![\w.])", re.ASCII)
+_POWER = re.compile(r"\*\*([0-9])(?![0-9.])", re.ASCII)
+_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_SYMBOLIC_LENGTH = 400
+
+
+def number(value: Number) -> int | float | None:
+    """Return the value of a Number; None where it is unknown, symbolic or not finite."""
+    if isinstance(value, str):
+        return int(value) if _INTEGER.fullmatch(value) else None
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return value if isinstance(value, float) and math.isfinite(value) else None
+
+
+def symbolic(value: Number) -> str | None:
+    """Return the text of a symbolic Number, set with product dots and superscripts; None where it has a value."""
+    if not isinstance(value, Mapping):
+        return None
+    text = _POWER.sub(lambda match: _SUPERSCRIPTS[int(match[1])], visible(value.get("text", ""), _SYMBOLIC_LENGTH))
+    return _LONG_RUN.sub(lambda match: f"{int(match[0]):,}", text).replace("*", "·")
+
+
+def count(value: Number) -> str:
+    """Return every digit: `25,557,032`."""
+    known = number(value)
+    if known is None:
+        return symbolic(value) or NOT_KNOWN
+    return f"{known:,}" if isinstance(known, int) else f"{known:,.0f}"
+
+
+def short(value: Number, unit: str = "") -> str:
+    """Return three significant digits with a decimal prefix: `25.6 M`, `4.09 GMACs`."""
+    known = number(value)
+    if known is None:
+        return _symbolic_with(value, unit)
+    text, prefix = _scaled(known, 1000, _DECIMAL)
+    return f"{text} {prefix}{unit}".rstrip()
+
+
+def size(value: Number) -> str:
+    """Return a number of bytes with a binary prefix: `97.8 MiB`."""
+    known = number(value)
+    if known is None:
+        return _symbolic_with(value, "bytes")
+    return " ".join(_scaled(known, 1024, _BINARY))
+
+
+def percent(share: Number) -> str:
+    """Return a share of 1 as a percentage with one decimal; never rounded to 0 % or 100 %."""
+    known = _float(share)
+    if known is None:
+        return symbolic(share) or NOT_KNOWN
+    if 0 < known < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= known < 1:
+        return "> 99.9 %"
+    return f"{100 * known:.0f} %" if known in (0, 1) else f"{100 * known:.1f} %"
+
+
+def decimal(value: Number, digits: int = 3) -> str:
+    """Return a plain decimal number."""
+    known = _float(value)
+    return (symbolic(value) or NOT_KNOWN) if known is None else f"{known:,.{digits}f}"
+
+
+def ratio(part: Number, whole: Number) -> float | None:
+    """Return `part / whole`, None unless both are known numbers and the whole is positive."""
+    a, b = _float(part), _float(whole)
+    return None if a is None or b is None or b <= 0 else a / b
+
+
+def seconds(value: Number) -> str:
+    """Return a duration."""
+    known = _float(value)
+    if known is None:
+        return NOT_KNOWN
+    return f"{1000 * known:.0f} ms" if known < 1 else f"{known:,.1f} s"
+
+
+def plural(amount: int, noun: str, nouns: str | None = None) -> str:
+    """Return `1 node`, `2 nodes`."""
+    return f"{amount:,} {noun if amount == 1 else nouns or noun + 's'}"
+
+
+def _float(value: Number) -> float | None:
+    known = number(value)
+    return None if known is None or abs(known) > 1e300 else float(known)
+
+
+def _symbolic_with(value: Number, unit: str) -> str:
+    text = symbolic(value)
+    if text is None:
+        return NOT_KNOWN
+    grouped = f"({text})" if unit and (" + " in text or " - " in text) else text
+    return f"{grouped} {unit}".rstrip()
+
+
+def _scaled(value: int | float, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:
+    """Return three significant digits of `value` and its prefix; scientific notation above the last prefix."""
+    if isinstance(value, int) and abs(value) >= base ** len(prefixes):
+        digits = str(abs(value))
+        return f"{'-' * (value < 0)}{digits[0]}.{digits[1:3]}e+{len(digits) - 1}", prefixes[0]
+    for index, prefix in enumerate(prefixes):
+        scaled = value / base**index
+        if float(f"{scaled:.3g}") < base and abs(scaled) < base:
+            return _three_digits(scaled, exact=index == 0 and isinstance(value, int)), prefix
+    return f"{value:.2e}", prefixes[0]
+
+
+def _three_digits(scaled: float, exact: bool) -> str:
+    if exact:
+        return f"{scaled:.0f}"
+    magnitude = abs(float(f"{scaled:.3g}"))
+    return f"{scaled:.{2 if magnitude < 10 else 1 if magnitude < 100 else 0}f}"

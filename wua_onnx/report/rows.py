@@ -1,0 +1,197 @@
+"""The rows of the tables: JSON dictionaries become frozen dataclasses whose numbers are already text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wua_onnx._text import visible
+from wua_onnx.report import numbers as n
+
+Json = Mapping[str, Any]
+
+SEVERITIES = ("high", "medium", "low", "info")
+NOTHING = "–"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """One metric: its value, that of an untrained layer, and its band; both also as lengths of a bar in percent."""
+
+    value: str
+    baseline: str | None
+    band: str
+    length: float | None
+    tick: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerRow:
+    """One line of the layer table."""
+
+    anchor: str
+    name: str
+    kind: str
+    shape: str
+    weights: str
+    macs: str
+    macs_share: str
+    macs_length: float | None
+    utilization: Reading
+    redundancy: Reading
+    gini: Reading
+    coverage: str
+    coverage_baseline: str | None
+    dead: str
+    some_dead: bool
+    activation: str
+    notes: tuple[str, ...]
+    histogram: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostRow:
+    """One line of a cost table: an operator, a module or a node."""
+
+    name: str
+    detail: str
+    depth: int
+    count: str
+    macs: str
+    share: str
+    length: float | None
+    flops: str
+    int_ops: str
+    bytes: str
+    verdict: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindingRow:
+    """One finding."""
+
+    rule: str
+    severity: str
+    where: str
+    anchor: str | None
+    evidence: str
+    action: str
+    saving: str
+    confidence: str
+
+
+def layer_row(layer: Json, index: int, total_macs: n.Number) -> LayerRow:
+    """Return the row of one layer, read by the first criterion of the audit."""
+    judged: Json = next(iter(layer["criteria"].values()), {})
+    metrics, baseline, bands = (judged.get(key) or {} for key in ("metrics", "baseline", "bands"))
+    share = n.ratio(layer["macs"], total_macs)
+    coverage = {key: (part.get("coverage") or {}).get("0.9") for key, part in (("own", metrics), ("base", baseline))}
+    return LayerRow(
+        anchor=f"layer-{index}",
+        name=visible(layer["name"]),
+        kind=visible(layer["kind"]),
+        shape=shape(layer["weight_shape"]),
+        weights=n.count(layer["weights"]),
+        macs=n.short(layer["macs"]),
+        macs_share=n.percent(share) if share is not None else n.short(layer["macs"]),
+        macs_length=_length(share),
+        utilization=_reading(metrics, baseline, bands, "utilization", n.percent),
+        redundancy=_reading(metrics, baseline, bands, "redundancy", n.decimal),
+        gini=_reading(metrics, baseline, bands, "gini", n.decimal),
+        coverage=n.percent(coverage["own"]),
+        coverage_baseline=n.percent(coverage["base"]) if coverage["base"] is not None else None,
+        dead=_dead(layer),
+        some_dead=bool(layer["dead_neurons"]),
+        activation=visible(layer["activation"] or NOTHING),
+        notes=tuple(_notes(layer)),
+        histogram=_heights((judged.get("histogram") or {}).get("counts") or ()),
+    )
+
+
+def cost_row(row: Json, name: str, total_macs: n.Number, detail: str = "") -> CostRow:
+    """Return the row of one entry of `by_operator`, `by_module` or `by_node`."""
+    share = n.ratio(row["macs"], total_macs)
+    return CostRow(
+        name=visible(name),
+        detail=visible(detail),
+        depth=row.get("depth", 0),
+        count=n.count(row.get("count", row.get("nodes", 1))),
+        macs=n.short(row["macs"]),
+        share=n.percent(share) if share is not None else NOTHING,
+        length=_length(share),
+        flops=n.short(row["flops"]),
+        int_ops=n.short(row.get("int_ops", 0)),
+        bytes=n.size(row["bytes"]),
+        verdict=visible(row.get("verdict", "")),
+        reason=visible(row.get("reason") or ""),
+    )
+
+
+def finding_rows(findings: Sequence[Json], layers: Sequence[Json]) -> tuple[FindingRow, ...]:
+    """Return the findings, the most severe first, each with the anchor of the layer it speaks of."""
+    anchors = {layer["name"]: f"layer-{index}" for index, layer in enumerate(layers)}
+    return tuple(_finding_row(f, anchors.get(f["where"])) for f in sorted(findings, key=_rank))
+
+
+def shape(dims: Sequence[Any]) -> str:
+    """Return the dimensions joined by a multiplication sign; symbolic ones by name."""
+    return " × ".join(n.symbolic(d) or visible("?" if d is None else d, 60) for d in dims) or "scalar"
+
+
+def _rank(finding: Json) -> int:
+    severity = finding["severity"]
+    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
+
+
+def _finding_row(finding: Json, anchor: str | None) -> FindingRow:
+    saving = finding.get("saving") or {}
+    parts = [(saving.get("params"), "parameters"), (saving.get("flops"), "FLOPs")]
+    return FindingRow(
+        rule=visible(finding["rule"]),
+        severity=finding["severity"] if finding["severity"] in SEVERITIES else "info",
+        where=visible(finding["where"]),
+        anchor=anchor,
+        evidence=visible(finding["evidence"], 400),
+        action=visible(finding["action"], 400),
+        saving=", ".join(n.short(value, unit) for value, unit in parts if value is not None),
+        confidence=visible(finding["confidence"]),
+    )
+
+
+def _reading(metrics: Json, baseline: Json, bands: Json, name: str, text: Any) -> Reading:
+    untrained = baseline.get(name)
+    return Reading(
+        value=text(metrics.get(name)),
+        baseline=text(untrained) if untrained is not None else None,
+        band=visible(bands.get(name) or ""),
+        length=_length(metrics.get(name)),
+        tick=_length(untrained),
+    )
+
+
+def _dead(layer: Json) -> str:
+    dead = layer["dead_neurons"]
+    return n.NOT_KNOWN if dead is None else f"{n.count(dead)} of {n.count(layer['neurons'])}"
+
+
+def _notes(layer: Json) -> list[str]:
+    notes = []
+    if layer.get("uses", 1) != 1:
+        notes.append(f"used {n.count(layer['uses'])} times")
+    if layer.get("non_finite"):
+        notes.append(f"{n.count(layer['non_finite'])} NaN or Inf")
+    return notes
+
+
+def _heights(counts: Sequence[n.Number]) -> tuple[float, ...]:
+    """Return the bins scaled to a highest one of 1."""
+    known = [float(n.ratio(count, 1) or 0.0) for count in counts]
+    highest = max(known, default=0.0)
+    return tuple(round(value / highest, 3) for value in known) if highest > 0 else ()
+
+
+def _length(share: n.Number) -> float | None:
+    value = n.ratio(share, 1)
+    return None if value is None else round(100 * min(max(value, 0.0), 1.0), 2)

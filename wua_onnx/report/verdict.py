@@ -1,0 +1,163 @@
+"""What a busy engineer reads first: one sentence, the kind of the totals, and the tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wua_onnx._text import visible
+from wua_onnx.report import numbers as n
+
+Json = Mapping[str, Any]
+
+EFFICIENT, REDUNDANT = 0.7, 0.3  # bands of utilization
+SLACK = 0.9  # of the untrained value: what lies above it is no sign of slack
+SMALL_GAIN = 0.02  # of all weights: a layer that has less to give is not named
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """One figure of the overview: rounded, with what it means and its exact value."""
+
+    label: str
+    value: str
+    note: str
+    exact: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """Whether the totals are exact: `kind` is exact, lower, upper or mixed; `sign` stands before a bounded value."""
+
+    kind: str
+    label: str
+    sign: str
+    note: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The reading in two or three words, its tone (`good`, `fair`, `poor`, `none`), and the sentence."""
+
+    reading: str
+    tone: str
+    sentence: str
+
+
+_BOUNDS = {
+    "exact": ("exact", "", "every operator is counted by rule"),
+    "lower": ("lower bound", "≥ ", "some work is not counted, so the real figures are at least these"),
+    "upper": (
+        "upper bound",
+        "≤ ",
+        "branches or trips depend on the data, so the real figures are at most these",
+    ),
+    "mixed": ("estimate", "≈ ", "some work is not counted and some depends on the data"),
+}
+
+
+def bound_of(cost: Json) -> Bound:
+    """Return how the totals are to be read."""
+    kind = cost["bound"] if cost["bound"] in _BOUNDS else "mixed"
+    label, sign, note = _BOUNDS[kind]
+    return Bound(kind=kind, label=label, sign=sign, note=note)
+
+
+def verdict_of(audit: Json) -> Verdict:
+    """Return the one sentence on the whole model, judged against an untrained network of the same shapes."""
+    name, totals = visible(audit["model"]["name"], 60), audit["totals"]
+    utilization = n.ratio(totals["utilization"], 1)
+    costs = _costs(audit["cost"])
+    if utilization is None or not n.number(totals["weights"]):
+        return Verdict(
+            reading="cost only", tone="none", sentence=f"{name} has no weights that could be judged; {costs}."
+        )
+    baseline = n.ratio(totals.get("baseline_utilization"), 1)
+    reading, tone = _judge(utilization, baseline)
+    spread = f"{_measure(audit)} is spread over the equivalent of {n.percent(utilization)} of its weights"
+    against = f" (untrained: {n.percent(baseline)})" if baseline is not None else ""
+    where = _most_slack(audit) if tone != "good" else None
+    start = f"; most of the slack is in {where}" if where else f"; {costs}"
+    return Verdict(reading=reading, tone=tone, sentence=f"{name} {_PHRASES[tone]}: {spread}{against}{start}.")
+
+
+_PHRASES = {
+    "good": "puts its weights to work about as evenly as an untrained network would",
+    "fair": "has some slack",
+    "poor": "looks oversized",
+}
+
+
+def _costs(cost: Json) -> str:
+    if n.symbolic(cost["macs"]) is not None:
+        return f"its cost depends on {' and '.join(visible(symbol, 30) for symbol in cost['symbols'])}"
+    return f"one {_unit(cost)} costs {bound_of(cost).sign}{n.short(cost['macs'], 'MACs')}"
+
+
+def _judge(utilization: float, baseline: float | None) -> tuple[str, str]:
+    if utilization > EFFICIENT or (baseline is not None and utilization >= SLACK * baseline):
+        return "efficient", "good"
+    return ("redundant", "poor") if utilization < REDUNDANT else ("ordinary", "fair")
+
+
+def _measure(audit: Json) -> str:
+    criterion = next(iter(audit["settings"]["criterion"]), "importance")
+    return "weight magnitude" if criterion == "magnitude" else "importance"
+
+
+def _most_slack(audit: Json) -> str | None:
+    """Return the layer that lies furthest below its untrained baseline, in effective weights."""
+    gains = []
+    for layer in audit["layers"]:
+        judged: Json = next(iter(layer["criteria"].values()), {})
+        own, base = (n.ratio((judged.get(key) or {}).get("effective"), 1) for key in ("metrics", "baseline"))
+        if own is not None and base is not None:
+            gains.append((base - own, layer["name"]))
+    gain, name = max(gains, key=lambda pair: pair[0], default=(0.0, ""))
+    return visible(name, 60) if gain > SMALL_GAIN * (n.ratio(audit["totals"]["weights"], 1) or 0.0) else None
+
+
+def tiles_of(audit: Json) -> tuple[Tile, ...]:
+    """Return the figures of the overview."""
+    cost, totals, sign = audit["cost"], audit["totals"], bound_of(audit["cost"]).sign
+    per = f"per {_unit(cost)}"
+    baseline = totals.get("baseline_utilization")
+    untrained = n.percent(baseline) if baseline is not None else n.NOT_KNOWN
+    return (
+        _tile("Parameters", cost["params"], n.short, "weights, biases and scales"),
+        _tile("Weight size", cost["weight_bytes"], n.size, "as stored in the model", unit=" bytes"),
+        _tile("MACs", cost["macs"], _macs, f"multiply–accumulates {per}", sign),
+        _tile("FLOPs", cost["flops"], _flops, f"2 per MAC and all the rest, {per}", sign),
+        _tile("Peak activations", cost["peak_activation_bytes"], n.size, "memory, in file order", unit=" bytes"),
+        Tile(
+            label="Effective weights",
+            value=n.short(_whole(totals["effective_weights"])),
+            note=f"{n.percent(totals['utilization'])} of {n.short(totals['weights'])}; untrained: {untrained}",
+            exact=f"{n.count(totals['effective_weights'])} of {n.count(totals['weights'])}",
+        ),
+    )
+
+
+def _tile(label: str, value: n.Number, text: Any, note: str, sign: str = "", unit: str = "") -> Tile:
+    shown = text(value)
+    exact = n.count(value) + (unit if n.number(value) is not None else "")
+    return Tile(label=label, value=shown if shown == n.NOT_KNOWN else sign + shown, note=note, exact=exact)
+
+
+def _macs(value: n.Number) -> str:
+    return n.short(value, "MACs")
+
+
+def _flops(value: n.Number) -> str:
+    return n.short(value, "FLOPs")
+
+
+def _whole(value: n.Number) -> n.Number:
+    known = n.number(value)
+    return round(known) if known is not None else value
+
+
+def _unit(cost: Json) -> str:
+    samples = cost.get("samples_per_run")
+    return "run" if samples is None else "sample" if samples == 1 else f"run of {n.count(samples)} samples"

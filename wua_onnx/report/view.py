@@ -1,0 +1,145 @@
+"""The whole report as frozen dataclasses: every number is text here, and no output computes anything any more."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from wua_onnx._text import visible
+from wua_onnx.errors import WuaError
+from wua_onnx.report import numbers as n
+from wua_onnx.report.method import Fact, MethodView, method_of
+from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, shape
+from wua_onnx.report.verdict import Bound, Tile, Verdict, bound_of, tiles_of, verdict_of
+
+Json = Mapping[str, Any]
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CostView:
+    """The cost section: exact totals, then operators and modules, the dearest first."""
+
+    totals: tuple[Fact, ...]
+    operators: tuple[CostRow, ...]
+    modules: tuple[CostRow, ...]
+    nodes: tuple[CostRow, ...]
+    constant: int
+    unused: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """A report."""
+
+    name: str
+    facts: tuple[Fact, ...]
+    verdict: Verdict
+    bound: Bound
+    tiles: tuple[Tile, ...]
+    recording: str
+    findings: tuple[FindingRow, ...]
+    criterion: str
+    layers: tuple[LayerRow, ...]
+    cost: CostView
+    method: MethodView
+
+
+def page(audit: Json) -> Page:
+    """Return the report on the JSON of an audit.
+
+    Raises:
+        WuaError: the JSON is of another schema version, or is no audit.
+    """
+    check_version(audit)
+    layers, macs = audit["layers"], audit["cost"]["macs"]
+    method = method_of(audit)
+    return Page(
+        name=visible(audit["model"]["name"]),
+        facts=_facts(audit["model"]),
+        verdict=verdict_of(audit),
+        bound=bound_of(audit["cost"]),
+        tiles=tiles_of(audit),
+        recording=method.recording,
+        findings=finding_rows(audit["findings"], layers),
+        criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
+        layers=tuple(layer_row(layer, index, macs) for index, layer in enumerate(layers)),
+        cost=cost_view(audit["cost"]),
+        method=method,
+    )
+
+
+def check_version(audit: Json) -> None:
+    """Raise WuaError unless `audit` is the JSON of an audit of the schema version that is read here."""
+    version = audit.get("schema_version") if isinstance(audit, Mapping) else None
+    if version != SCHEMA_VERSION:
+        raise WuaError(f"audit: schema_version: expected {SCHEMA_VERSION}, got {visible(version, 40)}")
+
+
+def cost_view(cost: Json) -> CostView:
+    """Return the cost section from the `cost` part of an audit, or from a cost report on its own."""
+    macs = cost["macs"]
+    return CostView(
+        totals=_totals(cost),
+        operators=tuple(cost_row(row, row["op"], macs) for row in sorted(cost["by_operator"], key=_dearest)),
+        modules=tuple(cost_row(row, row["path"] or "(whole model)", macs) for row in cost["by_module"]),
+        nodes=tuple(
+            cost_row(row, row["name"], macs, f"{row['op']} → {', '.join(map(shape, row['outputs']))}")
+            for row in cost["by_node"]
+        ),
+        constant=len(cost.get("constant") or ()),
+        unused=len(cost.get("unused") or ()),
+    )
+
+
+def _dearest(row: Json) -> tuple[bool, float, float]:
+    """Sort key: unknown and symbolic work first, since no number shows that it is small; then by MACs and FLOPs."""
+    macs, flops = (n.ratio(row[key], 1) for key in ("macs", "flops"))
+    return (macs is not None, -(macs or 0.0), -(flops or 0.0))
+
+
+def _totals(cost: Json) -> tuple[Fact, ...]:
+    sign = bound_of(cost).sign
+    bounded = [("MACs", "macs"), ("of them integer", "int_macs"), ("FLOPs", "flops"), ("integer operations", "int_ops")]
+    kinds = [(f"FLOPs: {kind}", value) for kind, value in cost["kinds"].items()]
+    memory = [
+        ("parameters", n.count(cost["params"])),
+        ("weights", _bytes(cost["weight_bytes"])),
+        ("activations, all", _bytes(cost["activation_bytes"])),
+        ("activations, peak", _bytes(cost["peak_activation_bytes"])),
+        ("bytes moved", _bytes(cost["bytes_moved"])),
+    ]
+    counted = [(label, cost[key]) for label, key in bounded] + kinds
+    return tuple(Fact(label=visible(label), value=_bounded(value, sign)) for label, value in counted) + tuple(
+        Fact(label=label, value=value) for label, value in memory
+    )
+
+
+def _bounded(value: n.Number, sign: str) -> str:
+    text = n.count(value)
+    return text if text in (n.NOT_KNOWN, "0") else sign + text
+
+
+def _bytes(value: n.Number) -> str:
+    return n.size(value) if n.number(value) is None else f"{n.size(value)} ({n.count(value)} bytes)"
+
+
+def _facts(model: Json) -> tuple[Fact, ...]:
+    opsets = ", ".join(f"{visible(domain or 'ai.onnx')} {n.count(v)}" for domain, v in model["opsets"].items())
+    sides = [(side, "; ".join(map(_value, model[f"{side}s"]))) for side in ("input", "output")]
+    facts = [
+        ("file", visible(model["file"]) if model.get("file") else "given as an object"),
+        ("size", n.size(model.get("file_bytes"))),
+        ("nodes", n.count(model["nodes"])),
+        ("opset", opsets),
+        ("producer", visible(model.get("producer") or n.NOT_KNOWN)),
+        *sides,
+    ]
+    return tuple(Fact(label=label, value=value) for label, value in facts)
+
+
+def _value(value: Json) -> str:
+    dims = shape(value["shape"]) if value.get("shape") is not None else "shape not known"
+    return f"{visible(value['name'])}: {visible(value['dtype']).lower()} {dims}"
