@@ -173,7 +173,8 @@ def _sums_along(array: Array, axis: int) -> Array:
 
 def share_entropy(parts: Array) -> float:
     """Entropy in nats of shares proportional to `parts` (>= 0, finite, not all 0)."""
-    x = parts[parts > 0] / parts.max()
+    x = parts / parts.max()
+    x = x[x > 0]
     total = float(x.sum())
     return math.log(total) - float(np.sum(x * np.log(x))) / total
 
