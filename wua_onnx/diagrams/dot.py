@@ -10,6 +10,7 @@ import graphviz
 
 from wua_onnx._text import shortened, visible
 from wua_onnx.diagrams import palette as p
+from wua_onnx.diagrams.palette import kind_of
 
 Json = Mapping[str, Any]
 
@@ -85,7 +86,7 @@ _CIRCLE = {
 
 
 def _draw_box(digraph: graphviz.Digraph, name: str, box: Json, link: str | None) -> None:
-    kind, count = p.kind_of(box.get("kind")), box.get("count", 1)
+    kind, count = kind_of(box.get("kind")), box.get("count", 1)
     label, detail = _label(box["label"]), _label(box.get("detail") or "")
     title = label if count == 1 else f"{label} × {count:,}"
     lines = [title] if detail in ("", label) else [title, detail]

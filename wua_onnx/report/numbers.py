@@ -50,6 +50,12 @@ def count(value: Number) -> str:
     return f"{known:,}" if isinstance(known, int) else f"{known:,.0f}"
 
 
+def amount(value: Number) -> str:
+    """Return every digit of a number that is taken in at a glance, three of a larger one."""
+    known = number(value)
+    return count(value) if known is not None and abs(known) < 100_000 else short(value)
+
+
 def short(value: Number, unit: str = "") -> str:
     """Return three significant digits with a decimal prefix: `25.6 M`, `4.09 GMACs`."""
     known = number(value)

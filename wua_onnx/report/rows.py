@@ -104,7 +104,7 @@ def layer_row(layer: Json, index: int, total_macs: n.Number) -> LayerRow:
         coverage_baseline=n.percent(coverage["base"]) if coverage["base"] is not None else None,
         dead=_dead(layer),
         some_dead=bool(layer["dead_neurons"]),
-        activation=visible(layer["activation"] or NOTHING),
+        activation=visible(layer["activation"] or ""),
         notes=tuple(_notes(layer)),
         histogram=_heights((judged.get("histogram") or {}).get("counts") or ()),
     )
@@ -147,7 +147,8 @@ def _rank(finding: Json) -> int:
 
 def _finding_row(finding: Json, anchor: str | None) -> FindingRow:
     saving = finding.get("saving") or {}
-    parts = [(saving.get("params"), "parameters"), (saving.get("flops"), "FLOPs")]
+    params, flops = saving.get("params"), saving.get("flops")
+    parts = [(params, f"{n.amount(params)} parameters"), (flops, n.short(flops, "FLOPs"))]
     return FindingRow(
         rule=visible(finding["rule"]),
         severity=finding["severity"] if finding["severity"] in SEVERITIES else "info",
@@ -155,7 +156,7 @@ def _finding_row(finding: Json, anchor: str | None) -> FindingRow:
         anchor=anchor,
         evidence=visible(finding["evidence"], 400),
         action=visible(finding["action"], 400),
-        saving=", ".join(n.short(value, unit) for value, unit in parts if value is not None),
+        saving=", ".join(text for value, text in parts if value is not None),
         confidence=visible(finding["confidence"]),
     )
 

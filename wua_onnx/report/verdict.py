@@ -18,12 +18,23 @@ SMALL_GAIN = 0.02  # of all weights: a layer that has less to give is not named
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tile:
-    """One figure of the overview: rounded, with what it means and its exact value."""
+    """One figure of the overview: rounded, its unit, what it means, and its exact value."""
 
     label: str
-    value: str
+    figure: str
+    unit: str
     note: str
     exact: str
+
+    @property
+    def value(self) -> str:
+        """The figure with its unit."""
+        return f"{self.figure} {self.unit}".rstrip()
+
+    @property
+    def long(self) -> bool:
+        """Whether the figure is an expression rather than a number."""
+        return len(self.figure) > 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,24 +136,31 @@ def tiles_of(audit: Json) -> tuple[Tile, ...]:
     baseline = totals.get("baseline_utilization")
     untrained = n.percent(baseline) if baseline is not None else n.NOT_KNOWN
     return (
-        _tile("Parameters", cost["params"], n.short, "weights, biases and scales"),
+        _tile("Parameters", cost["params"], n.amount, "weights, biases and scales"),
         _tile("Weight size", cost["weight_bytes"], n.size, "as stored in the model", unit=" bytes"),
         _tile("MACs", cost["macs"], _macs, f"multiply–accumulates {per}", sign),
         _tile("FLOPs", cost["flops"], _flops, f"2 per MAC and all the rest, {per}", sign),
-        _tile("Peak activations", cost["peak_activation_bytes"], n.size, "memory, in file order", unit=" bytes"),
-        Tile(
-            label="Effective weights",
-            value=n.short(_whole(totals["effective_weights"])),
-            note=f"{n.percent(totals['utilization'])} of {n.short(totals['weights'])}; untrained: {untrained}",
-            exact=f"{n.count(totals['effective_weights'])} of {n.count(totals['weights'])}",
+        _tile("Peak activations", cost["peak_activation_bytes"], n.size, f"most alive at once, {per}", unit=" bytes"),
+        _tile(
+            "Effective weights",
+            _whole(totals["effective_weights"]),
+            n.amount,
+            f"{n.percent(totals['utilization'])} of {n.amount(totals['weights'])}; untrained: {untrained}",
         ),
     )
 
 
 def _tile(label: str, value: n.Number, text: Any, note: str, sign: str = "", unit: str = "") -> Tile:
     shown = text(value)
-    exact = n.count(value) + (unit if n.number(value) is not None else "")
-    return Tile(label=label, value=shown if shown == n.NOT_KNOWN else sign + shown, note=note, exact=exact)
+    known = n.number(value) is not None
+    figure, _, scale = shown.rpartition(" ") if known else (shown, "", "")
+    return Tile(
+        label=label,
+        figure=shown if shown == n.NOT_KNOWN else f"{sign}{figure or scale}",
+        unit=scale if figure else "",
+        note=note,
+        exact=n.count(value) + (unit if known else ""),
+    )
 
 
 def _macs(value: n.Number) -> str:

@@ -1,0 +1,112 @@
+"""The figures of the page: each a drawing, its legend, its caption, and the table that stands behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from markupsafe import Markup
+
+from wua_onnx._text import visible
+from wua_onnx.diagrams import dot
+from wua_onnx.diagrams.draw import Drawing, to_svg
+from wua_onnx.diagrams.palette import kind_of
+from wua_onnx.report import numbers as n
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LegendItem:
+    """A colour of the drawing and what it stands for."""
+
+    css: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """A drawing (or the reason why there is none) and the same in words."""
+
+    title: str
+    svg: Markup | None
+    reason: str | None
+    caption: str
+    legend: tuple[LegendItem, ...]
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def figures_of(audit: Json) -> tuple[Figure, ...]:
+    """Return the figures that the audit has data for; drawing them starts one child process each."""
+    diagrams = audit.get("diagrams") or {}
+    links = {layer["name"]: f"#layer-{index}" for index, layer in enumerate(audit["layers"])}
+    found = []
+    if diagrams.get("graph"):
+        found.append(_graph(diagrams["graph"], links))
+    if diagrams.get("network"):
+        found.append(_network(diagrams["network"]))
+    return tuple(found)
+
+
+def _graph(diagram: Json, links: Mapping[str, str]) -> Figure:
+    boxes = diagram["boxes"]
+    parts = [n.plural(len(boxes), "box", "boxes")]
+    if diagram["folded"]:
+        parts.append(f"{n.plural(diagram['folded'], 'node')} folded into them")
+    if diagram["left_out"]:
+        parts.append(f"{n.plural(diagram['left_out'], 'edge')} not drawn")
+    return _figure(
+        title="Graph",
+        drawing=to_svg(dot.graph(diagram, links), prefix="graph"),
+        caption=", ".join(parts) + ". Shapes stand on the edges; a box of a layer leads to its row.",
+        legend=_kinds(boxes),
+        heads=("Box", "What", "Times", "MACs", "Share"),
+        rows=(_box_row(box) for box in boxes),
+    )
+
+
+def _box_row(box: Json) -> tuple[str, ...]:
+    macs, share = n.short(box.get("macs")), n.percent(box.get("share"))
+    return visible(box["label"]), visible(box.get("detail") or ""), n.count(box.get("count", 1)), macs, share
+
+
+def _kinds(boxes: Iterable[Json]) -> tuple[LegendItem, ...]:
+    names = {"input": "input, output", "output": "input, output"}
+    found = {names.get(kind, kind): kind for kind in (kind_of(box.get("kind")) for box in boxes)}
+    return tuple(LegendItem(css=kind, label=label) for label, kind in found.items())
+
+
+def _network(diagram: Json) -> Figure:
+    threshold = n.decimal(diagram["threshold"], 2)
+    left_out = diagram["left_out"]
+    caption = "Lines are as thick as their weight; " + (
+        f"{n.plural(left_out, 'weaker connection')} not drawn." if left_out else "every connection is drawn."
+    )
+    return _figure(
+        title="Neurons",
+        drawing=to_svg(dot.network(diagram), prefix="network"),
+        caption=caption,
+        legend=(
+            LegendItem(css="strong", label=f"|weight| > {threshold}"),
+            LegendItem(css="weak", label=f"|weight| ≤ {threshold}"),
+            LegendItem(css="dead", label="dead neuron"),
+        ),
+        heads=("Layer", "Neurons drawn", "Left out", "Dead among them"),
+        rows=(_layer_row(layer) for layer in diagram["layers"]),
+    )
+
+
+def _layer_row(layer: Json) -> tuple[str, ...]:
+    dead = sum(bool(neuron.get("dead")) for neuron in layer["neurons"])
+    return visible(layer["name"]), n.count(len(layer["neurons"])), n.count(layer["left_out"]), n.count(dead)
+
+
+def _figure(
+    *, title: str, drawing: Drawing, caption: str, legend: tuple[LegendItem, ...], heads: tuple[str, ...], rows: Any
+) -> Figure:
+    svg = Markup(drawing.svg) if drawing.svg is not None else None
+    return Figure(
+        title=title, svg=svg, reason=drawing.reason, caption=caption, legend=legend, heads=heads, rows=tuple(rows)
+    )
