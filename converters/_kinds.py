@@ -1,0 +1,55 @@
+"""Which kind of model an object or a path is, found without importing any framework."""
+
+from __future__ import annotations
+
+import enum
+import os
+from pathlib import Path
+
+
+class Kind(enum.Enum):
+    """What can be converted; the value says it in words."""
+
+    TORCH_MODULE = "a torch.nn.Module"
+    EXPORTED_PROGRAM = "a torch.export.ExportedProgram"
+    PT2_FILE = "a .pt2 file"
+    KERAS_MODEL = "a Keras model"
+    KERAS_FILE = "a .keras or .h5 file"
+    SAVED_MODEL = "a SavedModel folder"
+    TFLITE_FILE = "a .tflite file"
+    TF_FUNCTION = "a tf.function"
+    TF_MODULE = "a tf.Module"
+
+
+_SUFFIXES = {
+    ".pt2": Kind.PT2_FILE,
+    ".keras": Kind.KERAS_FILE,
+    ".h5": Kind.KERAS_FILE,
+    ".hdf5": Kind.KERAS_FILE,
+    ".tflite": Kind.TFLITE_FILE,
+}
+_CLASSES = {
+    ("torch", "Module"): Kind.TORCH_MODULE,
+    ("torch", "ExportedProgram"): Kind.EXPORTED_PROGRAM,
+    ("keras", "Model"): Kind.KERAS_MODEL,
+    ("keras", "Layer"): Kind.KERAS_MODEL,
+    ("tensorflow", "PolymorphicFunction"): Kind.TF_FUNCTION,
+    ("tensorflow", "ConcreteFunction"): Kind.TF_FUNCTION,
+    ("tensorflow", "Module"): Kind.TF_MODULE,
+    ("tensorflow", "AutoTrackable"): Kind.TF_MODULE,
+}
+
+
+def kind_of(model: object) -> Kind | None:
+    """Return the kind of `model`, or None where it is nothing that can be converted.
+
+    Objects are known by the names of their classes and of the packages these come from; the most derived class
+    decides, so a Keras model is one on whichever backend it stands.
+    """
+    if isinstance(model, str | os.PathLike):
+        path = Path(model)
+        if path.is_dir():
+            return Kind.SAVED_MODEL if (path / "saved_model.pb").is_file() else None
+        return _SUFFIXES.get(path.suffix.lower())
+    names = ((cls.__module__.partition(".")[0], cls.__name__) for cls in type(model).__mro__)
+    return next((_CLASSES[name] for name in names if name in _CLASSES), None)
