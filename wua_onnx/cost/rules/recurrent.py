@@ -62,41 +62,52 @@ def _steps(node: NodeView) -> Dim:
 
 
 def _products(node: NodeView, gates: int) -> tuple[Dim, Cost]:
-    """Return (H, cost per step and direction of the products with W and R, their sum and the two biases)."""
+    """Return (H, cost per step and direction of the products with W and R, their sum and the bias)."""
     hidden, inputs = node.shape(2)[-1], node.shape(0)[-1]
     node.expect("rows of W", node.shape(1)[1], hidden * gates)
     node.expect("columns of W", node.shape(1)[2], inputs)
     units = hidden * gates
-    return hidden, Cost(macs=units * (inputs + hidden), add=units * (3 if node.has(3) else 1))
+    return hidden, Cost(macs=units * (inputs + hidden), add=units * (2 if node.has(3) else 1))
+
+
+def _bias_sum(node: NodeView, gates: int) -> Cost:
+    """Return the cost of Wb + Rb, once a run and direction: nothing for constants (convention 6)."""
+    bias = node.input(3)
+    if bias is None or bias in node.model.constants:
+        return Cost()
+    return Cost(add=node.shape(2)[-1] * (gates * _directions(node)))
 
 
 @rule("RNN")
 def rnn(node: NodeView) -> Cost:
-    """macs = S·H·(I + H); per step and unit: add = 1, 2 more for the biases, and the activation function.
+    """macs = S·H·(I + H); per step and unit: add = 1, 1 more for a bias, and the activation function.
 
-    f(X·W + h·R + Wb + Rb). https://onnx.ai/onnx/operators/onnx__RNN.html
+    f(X·W + h·R + (Wb + Rb)), the two biases added once. https://onnx.ai/onnx/operators/onnx__RNN.html
     """
     hidden, products = _products(node, 1)
     (f,) = _functions(node, ("tanh",))
-    return (products * _directions(node) + f * hidden) * _steps(node)
+    return (products * _directions(node) + f * hidden) * _steps(node) + _bias_sum(node, 1)
 
 
 @rule("GRU")
 def gru(node: NodeView) -> Cost:
-    """macs = 3·S·H·(I + H); per step and unit: mul = 3, add = 5, 6 more for the biases, and 3 activation functions.
+    """macs = 3·S·H·(I + H); per step and unit: mul = 3, add = 5, 3 more for a bias, and 3 activation functions.
 
-    h = (1 − z)·g + z·h, with z and r from f, and r times h before or after its product with R.
+    h = (1 − z)·g + z·h, with z and r from f, and r times h before its product with R. With linear_before_reset after
+    it, where Rb of that gate is an add of its own.
     https://onnx.ai/onnx/operators/onnx__GRU.html
     """
     hidden, products = _products(node, 3)
     f, g = _functions(node, ("sigmoid", "tanh"))
-    per_unit = Cost(mul=3, add=2) * _directions(node) + f * 2 + g
-    return (products * _directions(node) + per_unit * hidden) * _steps(node)
+    apart = bool(node.attr("linear_before_reset", 0)) and node.has(3)
+    per_unit = Cost(mul=3, add=3 if apart else 2) * _directions(node) + f * 2 + g
+    once = _bias_sum(node, 2 if apart else 3)
+    return (products * _directions(node) + per_unit * hidden) * _steps(node) + once
 
 
 @rule("LSTM")
 def lstm(node: NodeView) -> Cost:
-    """macs = 4·S·H·(I + H); per step and unit: mul = 3, add = 5, 8 more for the biases, and 5 activation functions.
+    """macs = 4·S·H·(I + H); per step and unit: mul = 3, add = 5, 4 more for a bias, and 5 activation functions.
 
     c = f·c + i·g, h = o·act(c); peepholes are 3 mul and 3 add more. https://onnx.ai/onnx/operators/onnx__LSTM.html
     """
@@ -104,4 +115,4 @@ def lstm(node: NodeView) -> Cost:
     f, g, h = _functions(node, ("sigmoid", "tanh", "tanh"))
     gates = Cost(mul=3, add=1) + (Cost(mul=3, add=3) if node.has(7) else Cost())
     per_unit = gates * _directions(node) + f * 3 + g + h
-    return (products * _directions(node) + per_unit * hidden) * _steps(node)
+    return (products * _directions(node) + per_unit * hidden) * _steps(node) + _bias_sum(node, 4)
