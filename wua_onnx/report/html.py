@@ -11,10 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from wua_onnx.report import columns
 from wua_onnx.report.figures import figures_of
 from wua_onnx.report.view import page
 
 _UNIT = re.compile(r"(?<=[0-9]) (?=%|[kMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
+LINES_INLINE = 50
 MODULES_SHOWN = 40  # modules in the open part of the table
 
 
@@ -30,6 +32,16 @@ def render(audit: Mapping[str, Any]) -> str:
     view = page(audit)
     template = _environment().get_template("report.html.jinja")
     return template.render(page=view, figures=figures_of(audit), css=_style(), most=MODULES_SHOWN)
+
+
+def render_inline(audit: Mapping[str, Any]) -> str:
+    """Return an audit as a fragment for a notebook: no script, no diagram, at most `LINES_INLINE` lines a table.
+
+    Raises:
+        WuaError: `audit` is of another schema version.
+    """
+    template = _environment().get_template("_inline.html.jinja")
+    return template.render(page=page(audit), columns=columns.LAYERS, most=LINES_INLINE)
 
 
 @cache

@@ -95,9 +95,27 @@ def method_of(audit: Json) -> MethodView:
         ),
         versions=_facts([(tool["name"], tool["version"]), *tool["versions"].items()]),
         checker=visible(checker, 1000) if checker else None,
-        constant=tuple(map(visible, cost.get("constant") or ())),
-        unused=tuple(map(visible, cost.get("unused") or ())),
+        constant=constant_nodes(cost),
+        unused=unused_nodes(cost),
     )
+
+
+def constant_nodes(cost: Json) -> tuple[str, ...]:
+    """Return the names of the nodes that are computed once at load."""
+    return _set_apart(cost, "constant", "depends on constants only")
+
+
+def unused_nodes(cost: Json) -> tuple[str, ...]:
+    """Return the names of the nodes that reach no output."""
+    return _set_apart(cost, "unused", "reaches no output")
+
+
+def _set_apart(cost: Json, key: str, reason: str) -> tuple[str, ...]:
+    """Return the names listed under `key`, else those of the nodes that are free for that `reason`."""
+    listed = cost.get(key)
+    if listed is None:
+        listed = [row["name"] for row in cost["by_node"] if (row["reason"] or "").startswith(reason)]
+    return tuple(map(visible, listed))
 
 
 def recording_of(recording: Json | None) -> str:
@@ -105,7 +123,7 @@ def recording_of(recording: Json | None) -> str:
     if recording is None:
         return "Nothing was run: this audit reads the file alone."
     if recording.get("error"):
-        return f"The model could not be recorded: {visible(recording['error'], 400)}."
+        return f"The model could not be recorded: {visible(recording['error'], 400).rstrip('.')}."
     samples, batches = n.plural(recording["samples"], "sample"), n.plural(recording["batches"], "batch", "batches")
     device, took = visible(recording["device"]), n.seconds(recording["seconds"])
     return f"Neurons were measured over {samples} in {batches} on {device}, in {took}."

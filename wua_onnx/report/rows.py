@@ -135,8 +135,10 @@ def finding_rows(findings: Sequence[Json], layers: Sequence[Json]) -> tuple[Find
     return tuple(_finding_row(f, anchors.get(f["where"])) for f in sorted(findings, key=_rank))
 
 
-def shape(dims: Sequence[Any]) -> str:
+def shape(dims: Sequence[Any] | None) -> str:
     """Return the dimensions joined by a multiplication sign; symbolic ones by name."""
+    if dims is None:
+        return "?"
     return " × ".join(n.symbolic(d) or visible("?" if d is None else d, 60) for d in dims) or "scalar"
 
 

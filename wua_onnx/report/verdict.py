@@ -131,22 +131,22 @@ def _most_slack(audit: Json) -> str | None:
 
 def tiles_of(audit: Json) -> tuple[Tile, ...]:
     """Return the figures of the overview."""
-    cost, totals, sign = audit["cost"], audit["totals"], bound_of(audit["cost"]).sign
-    per = f"per {_unit(cost)}"
+    totals = audit["totals"]
     baseline = totals.get("baseline_utilization")
     untrained = n.percent(baseline) if baseline is not None else n.NOT_KNOWN
+    note = f"{n.percent(totals['utilization'])} of {n.amount(totals['weights'])}; untrained: {untrained}"
+    return (*cost_tiles(audit["cost"]), _tile("Effective weights", _whole(totals["effective_weights"]), n.amount, note))
+
+
+def cost_tiles(cost: Json) -> tuple[Tile, ...]:
+    """Return the figures of a cost report."""
+    sign, per = bound_of(cost).sign, f"per {_unit(cost)}"
     return (
         _tile("Parameters", cost["params"], n.amount, "weights, biases and scales"),
         _tile("Weight size", cost["weight_bytes"], n.size, "as stored in the model", unit=" bytes"),
         _tile("MACs", cost["macs"], _macs, f"multiply–accumulates {per}", sign),
         _tile("FLOPs", cost["flops"], _flops, f"2 per MAC and all the rest, {per}", sign),
         _tile("Peak activations", cost["peak_activation_bytes"], n.size, f"most alive at once, {per}", unit=" bytes"),
-        _tile(
-            "Effective weights",
-            _whole(totals["effective_weights"]),
-            n.amount,
-            f"{n.percent(totals['utilization'])} of {n.amount(totals['weights'])}; untrained: {untrained}",
-        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from wua_onnx._text import visible
 from wua_onnx.errors import WuaError
 from wua_onnx.report import numbers as n
-from wua_onnx.report.method import Fact, MethodView, method_of
+from wua_onnx.report.method import Fact, MethodView, constant_nodes, method_of, unused_nodes
 from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, shape
 from wua_onnx.report.verdict import Bound, Tile, Verdict, bound_of, tiles_of, verdict_of
 
@@ -89,8 +89,8 @@ def cost_view(cost: Json) -> CostView:
             cost_row(row, row["name"], macs, f"{row['op']} → {', '.join(map(shape, row['outputs']))}")
             for row in cost["by_node"]
         ),
-        constant=len(cost.get("constant") or ()),
-        unused=len(cost.get("unused") or ()),
+        constant=len(constant_nodes(cost)),
+        unused=len(unused_nodes(cost)),
     )
 
 
@@ -142,4 +142,4 @@ def _facts(model: Json) -> tuple[Fact, ...]:
 
 def _value(value: Json) -> str:
     dims = shape(value["shape"]) if value.get("shape") is not None else "shape not known"
-    return f"{visible(value['name'])}: {visible(value['dtype']).lower()} {dims}"
+    return f"{visible(value['name'])}: {visible(value.get('dtype') or '').lower()} {dims}"

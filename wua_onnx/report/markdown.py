@@ -1,0 +1,86 @@
+"""The JSON of an audit as Markdown, with everything of the model escaped: for a ticket or a pull request."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from wua_onnx.report import columns
+from wua_onnx.report.columns import Column
+from wua_onnx.report.rows import FindingRow
+from wua_onnx.report.verdict import Tile
+from wua_onnx.report.view import Page, page
+
+_MARKUP = re.compile(r"[\\`*_{}\[\]|~<>&$]|:(?! )")
+_MENTIONS = str.maketrans({"@": "&#64;", "#": "&#35;"})  # a backslash does not keep forges from linking these
+_SHOWN_LAYERS, _SHOWN_MODULES = 200, 40
+
+
+def to_markdown(audit: Mapping[str, Any]) -> str:
+    """Return an audit as GitHub-flavoured Markdown.
+
+    Raises:
+        WuaError: `audit` is of another schema version.
+    """
+    view = page(audit)
+    parts = [
+        f"# Audit of {escape(view.name)}",
+        f"**{escape(view.verdict.sentence)}**",
+        f"{escape(view.bound.label)}: {escape(view.bound.note)}. {escape(view.recording)}",
+        _tiles(view.tiles),
+        "## Findings",
+        "\n".join(map(_finding, view.findings)) or "No rule found anything to change.",
+        f"## Layers (importance by {escape(view.criterion)})",
+        _cut(columns.LAYERS, view.layers, _SHOWN_LAYERS, "layers"),
+        "## Cost by operator",
+        _table(columns.OPERATORS, view.cost.operators),
+        "## Cost by module",
+        _cut(columns.MODULES, view.cost.modules, _SHOWN_MODULES, "modules"),
+        "## Method",
+        _method(view),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return `text` so that Markdown shows every character as it is, in running text and in tables."""
+    return _MARKUP.sub(r"\\\g<0>", text).translate(_MENTIONS)
+
+
+def _tiles(tiles: Sequence[Tile]) -> str:
+    lines = [f"| {tile.label} | {escape(tile.value)} | {escape(tile.note)} |" for tile in tiles]
+    return "\n".join(["| | | |", "| --- | ---: | --- |", *lines])
+
+
+def _finding(finding: FindingRow) -> str:
+    saving = f" Saves {finding.saving}." if finding.saving else ""
+    words = f"({finding.rule}): {finding.evidence} → {finding.action}.{saving} ({finding.confidence})"
+    return f"- **{finding.severity}** **{escape(finding.where)}** {escape(words)}"
+
+
+def _cut(shown: Sequence[Column], rows: Sequence[Any], limit: int, nouns: str) -> str:
+    rest = len(rows) - limit
+    more = f"\n\n{rest:,} more {nouns} are in the JSON." if rest > 0 else ""
+    return _table(shown, rows[:limit]) + more if rows else f"No {nouns}."
+
+
+def _table(shown: Sequence[Column], rows: Sequence[Any]) -> str:
+    lines = [
+        " | ".join(column.title for column in shown),
+        " | ".join("---:" if column.right else "---" for column in shown),
+        *(" | ".join(escape(column.cell(row).text.strip()) for column in shown) for row in rows),
+    ]
+    return "\n".join(f"| {line} |" for line in lines)
+
+
+def _method(view: Page) -> str:
+    method = view.method
+    facts = [*view.facts, *method.settings, *method.versions]
+    lines = [f"- {escape(fact.label)}: {escape(fact.value)}" for fact in facts]
+    lines.append(f"- {escape(method.coverage)}.")
+    lines += [f"- not counted: {escape(op.label)}, {escape(op.value)}" for op in method.unsupported]
+    if method.checker:
+        lines.append(f"- onnx's checker objects: {escape(method.checker)}")
+    conventions = [f"{index}. {escape(text)}" for index, text in enumerate(method.conventions, start=1)]
+    return "\n".join(lines) + "\n\nHow operations are counted:\n\n" + "\n".join(conventions)

@@ -1,0 +1,139 @@
+"""The JSON of an audit, or of a cost report, as tables in the terminal: narrow, wide, or plain where it is piped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from rich import box
+from rich.console import Console, Group
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from wua_onnx.report import columns
+from wua_onnx.report.columns import WIDE, Column
+from wua_onnx.report.method import Fact
+from wua_onnx.report.rows import FindingRow
+from wua_onnx.report.verdict import Bound, bound_of, cost_tiles
+from wua_onnx.report.view import Page, cost_view, page
+
+_STYLES = {
+    "high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim",
+    "good": "green", "fair": "yellow", "poor": "bold red", "none": "dim",
+    "exact": "green", "lower": "yellow", "upper": "yellow", "mixed": "yellow",
+    "redundant": "red", "concentrated": "red", "severe": "red", "efficient": "green", "uniform": "green",
+    "unknown": "red", "estimate": "yellow", "free": "dim",
+}  # fmt: skip
+_FACTS_PER_LINE = 88  # columns of the console from which figures stand three in a line
+
+
+def print_audit(audit: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print an audit: verdict, totals, findings, layers, cost by operator, and what it leaves out.
+
+    Raises:
+        WuaError: `audit` is of another schema version.
+    """
+    console, view = console or Console(), page(audit)
+    console.print(Text(view.verdict.sentence, style="bold"))
+    console.print(_status(view))
+    console.print()
+    console.print(_figures([Fact(label=t.label, value=t.value) for t in view.tiles], console))
+    _section(console, "Findings", _findings(view.findings))
+    if view.layers:
+        _section(console, f"Layers, importance by {view.criterion}", _table(columns.LAYERS, view.layers, console))
+    _section(console, "Cost by operator", _table(columns.OPERATORS, view.cost.operators, console))
+    _section(console, "Coverage", _notes(view))
+
+
+def print_cost(
+    cost: Mapping[str, Any],
+    console: Console | None = None,
+    depth: int | None = None,
+    by: Literal["operator", "module", "node"] = "operator",
+) -> None:
+    """Print a cost report: totals, then a table.
+
+    Args:
+        cost: the `cost` part of an audit, which is what `CostReport.to_dict` gives.
+        console: where to print; standard output by default.
+        depth: deepest level of modules that is shown; all by default.
+        by: what the lines of the table are.
+    """
+    console, view, bound = console or Console(), cost_view(cost), bound_of(cost)
+    console.print(_figures([Fact(label=t.label, value=t.value) for t in cost_tiles(cost)], console))
+    console.print(_bound(bound))
+    if by == "module":
+        rows = [row for row in view.modules if depth is None or row.depth <= depth]
+        _section(console, "Cost by module", _table(columns.MODULES, rows, console))
+    elif by == "node":
+        _section(console, "Cost by node", _table(columns.NODES, view.nodes, console))
+    else:
+        _section(console, "Cost by operator", _table(columns.OPERATORS, view.operators, console))
+
+
+def _status(view: Page) -> Text:
+    reading = Text(view.verdict.reading, style=_STYLES[view.verdict.tone])
+    return Text.assemble(reading, " · ", _bound(view.bound), "\n", (view.recording, "dim"))
+
+
+def _bound(bound: Bound) -> Text:
+    return Text.assemble((bound.label, _STYLES[bound.kind]), (f": {bound.note}", "dim"))
+
+
+def _figures(facts: Sequence[Fact], console: Console) -> Table:
+    """Return labelled values, two or three in a line."""
+    across = 3 if console.width >= _FACTS_PER_LINE else 2
+    if any(len(fact.value) > 22 for fact in facts):
+        across = 1
+    table = Table.grid(padding=(0, 2))
+    for _ in range(across):
+        table.add_column(style="dim")
+        table.add_column(style="bold", overflow="fold")
+    for start in range(0, len(facts), across):
+        line = facts[start : start + across]
+        table.add_row(*(Text(text) for fact in line for text in (fact.label, fact.value)))
+    return table
+
+
+def _findings(findings: Sequence[FindingRow]) -> Group | Text:
+    if not findings:
+        return Text("none")
+    return Group(*(_finding(finding) for finding in findings))
+
+
+def _finding(finding: FindingRow) -> Group:
+    head = Text.assemble(
+        (f"{finding.severity:<6} ", _STYLES[finding.severity]), (finding.where, "bold"), (f"  {finding.rule}", "dim")
+    )
+    saving = f"saves {finding.saving}, " if finding.saving else ""
+    body = [Text(finding.evidence), Text(f"→ {finding.action} ({saving}{finding.confidence})")]
+    return Group(head, *(Padding(line, (0, 0, 0, 7), expand=False) for line in body))
+
+
+def _notes(view: Page) -> Group:
+    method = view.method
+    lines = [f"{method.coverage}."]
+    lines += [f"Not counted: {op.label}, {op.value}." for op in method.unsupported]
+    if method.checker:
+        lines.append(f"onnx's checker objects: {method.checker}")
+    return Group(*map(Text, lines))
+
+
+def _table(shown: Sequence[Column], rows: Sequence[Any], console: Console) -> Table:
+    """Return the rows under the columns that fit: all of them from a width of `WIDE` on."""
+    shown = [column for column in shown if column.narrow or console.width >= WIDE]
+    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_edge=False)
+    for column in shown:
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(Text(column.title), justify=justify, overflow="fold", min_width=len(column.title))
+    for row in rows:
+        cells = [column.cell(row) for column in shown]
+        table.add_row(*(Text(cell.text, style=_STYLES.get(cell.style, "")) for cell in cells))
+    return table
+
+
+def _section(console: Console, title: str, content: Any) -> None:
+    console.print()
+    console.print(Text(title, style="bold underline" if console.is_terminal else ""))
+    console.print(content)
