@@ -9,6 +9,7 @@ import numpy as np
 
 from wua_onnx.errors import ConversionError
 from wua_onnx.running import batches
+from wua_onnx.running.batches import as_array as as_array
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Block: TypeAlias = "dict[str, Any] | tuple[Any, ...]"

@@ -1,0 +1,144 @@
+"""Keras: loading its files without running code, tracing its models, and whose scope is whose."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from wua_onnx.errors import ConversionError
+
+from . import _examples
+from ._quiet import converting
+from ._tf_functions import Traced, spec_for, traced
+from ._tf_import import import_package
+
+
+def load(path: Path) -> Any:
+    """Return the model in a .keras or .h5 file.
+
+    Raises:
+        ConversionError: the file is damaged, or holds a layer that is code (`Lambda`) or of a class of its author's.
+    """
+    keras = import_package("keras")
+    _check_backend(str(path))
+    try:
+        with converting(str(path), "a model made of Keras's own layers"):
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except ConversionError as error:
+        if "lambda" not in str(error).lower():
+            raise
+        raise ConversionError(
+            f"{path}: expected layers that can be rebuilt without running code from the file, got a Lambda layer. "
+            "If you trust the file, which can then run anything, load it with "
+            "keras.saving.load_model(path, safe_mode=False) and pass the model"
+        ) from error
+
+
+def _check_backend(where: str) -> None:
+    backend = import_package("keras").config.backend()
+    if backend != "tensorflow":
+        raise ConversionError(
+            f"{where}: expected Keras on its TensorFlow backend, got {backend!r}: set KERAS_BACKEND=tensorflow"
+        )
+
+
+def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
+    """Return the graph of a Keras model in inference, with a free batch, and the layer that owns each name scope.
+
+    A model without inputs of its own (a subclass, a Sequential that was never built) is traced for those of X.
+
+    Raises:
+        ConversionError: Keras stands on another backend, the inputs are not known, or the model cannot be traced.
+    """
+    _check_backend(where)
+    tf, keras = import_package("tensorflow"), import_package("keras")
+    structure, specs = _inputs(model, X, where)
+
+    def call(*flat: Any) -> Any:
+        return model(keras.tree.pack_sequence_as(structure, flat), training=False)
+
+    with converting(where, "a model that can be traced"), _recording(model) as scopes:
+        function = tf.function(call, input_signature=specs).get_concrete_function()
+    found = traced(function, holder=model)
+    names = getattr(model, "output_names", None) or [layer.name for layer in getattr(model, "layers", [])[-1:]]
+    return replace(found, outputs=tuple(names)), _paths(scopes)
+
+
+def _inputs(model: Any, X: Any, where: str) -> tuple[Any, list[Any]]:
+    """Return the structure of the inputs and a tf.TensorSpec for each, in Keras's order."""
+    tf, keras = import_package("tensorflow"), import_package("keras")
+    try:
+        inputs = model.inputs
+    except (AttributeError, ValueError):  # a layer; a Sequential that was never built
+        inputs = None
+    if inputs:
+        specs = [tf.TensorSpec([i.shape[0], *i.shape[1:]], i.dtype, name=_identifier(i.name)) for i in inputs]
+        # A Sequential has one input and no structure of it.
+        return getattr(model, "_inputs_struct", inputs[0] if len(inputs) == 1 else inputs), specs
+    if X is None:
+        raise ConversionError(f"{where}: expected a model whose inputs are known, got one that was never built: pass X")
+    block = _examples.first_block(X)
+    structure = block if isinstance(block, dict) or len(block) > 1 else block[0]
+    floating = keras.config.floatx()
+    specs = [spec_for(value) for value in keras.tree.flatten(structure)]
+    return structure, [tf.TensorSpec(s.shape, floating if s.dtype == tf.float64 else s.dtype) for s in specs]
+
+
+def _identifier(name: str) -> str:
+    return name.replace(":", "_").replace(" ", "_")
+
+
+def _every_layer(model: Any) -> Iterator[Any]:
+    """Yield the model and every layer in it, at any depth, once."""
+    seen: set[int] = set()
+    pending = [model]
+    while pending:
+        layer = pending.pop()
+        if id(layer) not in seen:
+            seen.add(id(layer))
+            yield layer
+            pending.extend(layer._flatten_layers(include_self=False, recursive=False))
+
+
+@contextlib.contextmanager
+def _recording(model: Any) -> Iterator[dict[str, str]]:
+    """Collect, while the model is traced, the name of the layer that ran in each name scope.
+
+    TensorFlow makes scopes unique by numbers (`dense_1` becomes `dense_1_1`), so a scope alone does not tell. Each
+    layer's `call` is wrapped for the time of the trace.
+    """
+    tf = import_package("tensorflow")
+    scopes: dict[str, str] = {}
+
+    def wrapped(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+        def recorded(*args: Any, **kwargs: Any) -> Any:
+            scopes.setdefault(tf.get_current_name_scope(), layer.name)
+            return call(*args, **kwargs)
+
+        return recorded
+
+    layers = [layer for layer in _every_layer(model) if "call" not in vars(layer)]
+    try:
+        for layer in layers:
+            vars(layer)["call"] = wrapped(layer, layer.call)
+        yield scopes
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)
+
+
+def _paths(scopes: dict[str, str]) -> dict[str, str]:
+    """Return the path of layer names for each scope: that of the nearest scope around it, then its own.
+
+    The outermost one, the model itself, has the empty path.
+    """
+    paths: dict[str, str] = {}
+    for scope in sorted(scopes, key=lambda scope: scope.count("/")):
+        parts = scope.split("/")
+        around = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+        parent = next((paths[outer] for outer in around if outer in paths), None)
+        paths[scope] = "" if parent is None else f"{parent}/{scopes[scope]}".lstrip("/")
+    return paths

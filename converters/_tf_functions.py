@@ -1,0 +1,110 @@
+"""Finding the one graph to convert: a traced function with its inputs, from whatever TensorFlow object it is in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from wua_onnx.errors import ConversionError
+
+from . import _examples
+from ._quiet import converting
+from ._tf_import import import_package
+
+SIGNATURE = "serving_default"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traced:
+    """A function traced to one graph.
+
+    Attributes:
+        function: the tf.types.experimental.ConcreteFunction.
+        specs: the tf.TensorSpec of each input, in order, named.
+        variables: (path, variable) of all it may read.
+        outputs: the author's names of the outputs, in order; empty where there are none.
+        holder: what owns the variables; they live as long as it does.
+    """
+
+    function: Any
+    specs: tuple[Any, ...]
+    variables: tuple[tuple[str, Any], ...]
+    outputs: tuple[str, ...] = ()
+    holder: Any = None
+
+
+def from_saved_model(folder: Path) -> Traced:
+    """Load a SavedModel and return its default signature.
+
+    Raises:
+        ConversionError: the folder cannot be loaded, or has no signature `serving_default`.
+    """
+    tf = import_package("tensorflow")
+    with converting(str(folder), "a SavedModel"):
+        loaded = tf.saved_model.load(str(folder))
+    signatures = dict(loaded.signatures)
+    if SIGNATURE not in signatures:
+        has = ", ".join(sorted(signatures)) or "none"
+        raise ConversionError(f"{folder}: expected the signature {SIGNATURE!r}, got a SavedModel with {has}")
+    return traced(signatures[SIGNATURE], holder=loaded)
+
+
+def from_function(function: Any, X: Any, where: str, holder: Any = None) -> Traced:
+    """Return the graph of a tf.function for its signature, or for one made from X: its batch, axis 0, is free.
+
+    Raises:
+        ConversionError: the function has no signature and there is no X, or it cannot be traced for X.
+    """
+    tf = import_package("tensorflow")
+    if isinstance(function, tf.types.experimental.ConcreteFunction):
+        return traced(function, holder=holder)
+    if function.input_signature is not None:
+        with converting(where, "a function that can be traced"):
+            return traced(function.get_concrete_function(), holder=holder)
+    if X is None:
+        raise ConversionError(f"{where}: expected an input_signature, or X to make one from, got neither")
+    block = _examples.first_block(X)
+    specs = {n: spec_for(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(spec_for, block))
+    with converting(f"{where} on {specs}", "a function that can be traced"):
+        made = function.get_concrete_function
+        return traced(made(**specs) if isinstance(specs, dict) else made(*specs), holder=holder)
+
+
+def spec_for(value: Any) -> Any:
+    """Return the tf.TensorSpec of an array whose first axis is the batch."""
+    tf = import_package("tensorflow")
+    array = _examples.as_array(value)
+    return tf.TensorSpec([None, *array.shape[1:]] if array.ndim else [], array.dtype)
+
+
+def from_module(module: Any, X: Any, where: str) -> Traced:
+    """Return the graph of the function of a tf.Module: `__call__` where that is one, else the only one there is.
+
+    Raises:
+        ConversionError: it has none, or several.
+    """
+    signatures = dict(getattr(module, "signatures", {}))
+    if SIGNATURE in signatures:
+        return traced(signatures[SIGNATURE], holder=module)
+    kind = import_package("tensorflow").types.experimental.PolymorphicFunction
+    names = [name for name in dir(type(module)) if isinstance(getattr(type(module), name, None), kind)]
+    names += [name for name, value in vars(module).items() if isinstance(value, kind)]
+    if "__call__" in names:
+        names = ["__call__"]
+    if len(names) != 1:
+        raise ConversionError(
+            f"{where}: expected one tf.function, got {', '.join(names) or 'none'}: pass that function"
+        )
+    return from_function(getattr(module, names[0]), X, where, holder=module)
+
+
+def traced(function: Any, holder: Any = None) -> Traced:
+    """Return a concrete function with its inputs and variables."""
+    tf = import_package("tensorflow")
+    args, kwargs = function.structured_input_signature
+    specs = [spec for spec in tf.nest.flatten((args, kwargs)) if isinstance(spec, tf.TensorSpec)]
+    variables = tuple((variable.name.removesuffix(":0"), variable) for variable in function.variables)
+    made = function.structured_outputs
+    outputs = tuple(sorted(made)) if isinstance(made, dict) else ()
+    return Traced(function=function, specs=tuple(specs), variables=variables, outputs=outputs, holder=holder)

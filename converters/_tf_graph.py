@@ -1,0 +1,100 @@
+"""From a traced TensorFlow function to an ONNX graph, by tf2onnx, and what it leaves undone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from wua_onnx.errors import ConversionError
+
+from . import _base
+from ._quiet import converting
+from ._tf_functions import Traced
+from ._tf_import import import_package
+
+OPSET = 18  # the newest that tf2onnx 1.17 writes
+
+
+def translate(traced: Traced, where: str) -> ir.Model:
+    """Return the ONNX graph of a traced function.
+
+    Raises:
+        ConversionError: tf2onnx fails, or leaves operators of TensorFlow in the graph.
+        MissingDependency: tf2onnx is not installed.
+    """
+    import_package("tensorflow")
+    tf2onnx = import_package("tf2onnx")
+    # A GraphDef or a ModelProto ends at 2 GiB: weights beyond that are handed over apart.
+    large = sum(int(np.prod(v.shape)) * v.dtype.size for _, v in traced.variables) > _base.EXTERNAL_ABOVE
+    source = SimpleNamespace(get_concrete_function=lambda *_: traced.function)
+    with converting(where, "operators that ONNX can express"), _numpy_product():
+        proto, storage = tf2onnx.convert.from_function(
+            source, (), opset=OPSET, large_model=large, custom_op_handlers={"Erfc": (_erfc, [])}
+        )
+    model: ir.Model = ir.from_proto(proto)
+    if storage is not None:
+        _restore_weights(model, storage.name_to_tensor_data)
+    return model
+
+
+def check_operators(model: ir.Model, where: str) -> None:
+    """Refuse a graph in which operators of TensorFlow are left.
+
+    Raises:
+        ConversionError: names each operator with the layers it came from.
+    """
+    left: dict[str, list[str]] = {}
+    for node in model.graph.all_nodes():
+        version = model.opset_imports.get(node.domain)
+        if version is None or not _is_operator(node.op_type, version, node.domain):
+            left.setdefault(node.op_type, []).append((node.name or "").rpartition("/")[0] or node.name or "?")
+    if left:
+        found = "; ".join(f"{op} in {', '.join(sorted(set(layers))[:3])}" for op, layers in sorted(left.items()))
+        raise ConversionError(f"{where}: expected operators that ONNX can express, got {found}")
+
+
+def _is_operator(op_type: str, version: int, domain: str) -> bool:
+    try:
+        onnx.defs.get_schema(op_type, version, domain)
+    except onnx.defs.SchemaError:
+        return False
+    return True
+
+
+def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """Write Erfc, which Keras's exact GELU is made of, as 1 - Erf(x): ONNX has no operator of that name."""
+    dtype, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
+    inputs, outputs = list(node.input), list(node.output)
+    ctx.remove_node(node.name)
+    one = ctx.make_const(f"{name}/one", np.array(1, ir.DataType(dtype).numpy()))
+    erf = ctx.make_node("Erf", inputs, name=f"{name}/Erf", shapes=[shape], dtypes=[dtype])
+    ctx.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs, shapes=[shape], dtypes=[dtype])
+
+
+@contextlib.contextmanager
+def _numpy_product() -> Iterator[None]:
+    """Give NumPy 2 back the alias `product`, which tf2onnx 1.17 still uses for large models."""
+    missing = not hasattr(np, "product")
+    if missing:
+        vars(np)["product"] = np.prod
+    try:
+        yield
+    finally:
+        if missing:
+            vars(np).pop("product", None)
+
+
+def _restore_weights(model: ir.Model, data: dict[str, bytes]) -> None:
+    """Put the tensors that tf2onnx handed over apart back where the graph refers to them."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor):
+                flat = np.frombuffer(data[str(tensor.location)], dtype=tensor.dtype.numpy())
+                value.const_value = ir.Tensor(flat.reshape(tensor.shape.numpy()), name=value.name)

@@ -1,0 +1,175 @@
+"""Giving an ONNX graph from tf2onnx the names its author knows: layers, parameters, inputs, the batch.
+
+TensorFlow names an operator by the scopes around it, made unique by numbers: what the layer `dense_1` of the model
+`net` does is called `net_1/dense_1_1/MatMul`, and its kernel `net_1/dense_1_1/Cast/ReadVariableOp:0`. Here they
+become `dense_1/MatMul` and `dense_1/kernel`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import onnx_ir as ir
+
+Variables = Sequence[tuple[str, Any]]
+_CALL = "StatefulPartitionedCall"  # the scope that a loaded signature wraps around everything
+_NUMBER = re.compile(r"_\d+$")
+
+
+def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> dict[str, str]:
+    """Rename nodes and initializers in place; return the layer of each weight by its new name.
+
+    A layer that owns several weights gives `layer.parameter` for each.
+
+    Args:
+        model: what tf2onnx wrote.
+        scopes: the path of layer names for each name scope, the empty path for the model's own.
+        variables: (path, variable) of the model's parameters.
+    """
+    paths = _paths_by_value(model, variables)
+    taken = {str(node.name) for node in model.graph.all_nodes()}
+    for node in model.graph.all_nodes():
+        _, new = _relative(str(node.name), scopes)
+        if new != node.name:
+            node.name = _unused(new, taken)
+    taken = {str(value.name) for value in _values(model)}
+    owners: dict[str, tuple[str, str]] = {}
+    for old, value in list(model.graph.initializers.items()):
+        layer, new = _relative(old, scopes)
+        parameter = paths.get(old, "").rpartition("/")[2]
+        if parameter:
+            new = paths[old] if layer is None else f"{layer}/{parameter}".lstrip("/")
+        if new != old:
+            value.name = _unused(new, taken)
+        if layer and value.shape is not None and len(value.shape) > 1:
+            owners[str(value.name)] = layer, parameter
+    owned = Counter(layer for layer, _ in owners.values())
+    return {
+        name: f"{layer}.{parameter}" if parameter and owned[layer] > 1 else layer
+        for name, (layer, parameter) in owners.items()
+    }
+
+
+def _relative(name: str, scopes: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the layer in whose scope `name` lies, None in no one's, and the name in terms of that layer."""
+    parts = name.split("/")
+    for end in range(len(parts) - 1, 0, -1):
+        scope = "/".join(parts[:end])
+        if scope in scopes:
+            return scopes[scope], "/".join(filter(None, [scopes[scope], *parts[end:]]))
+    return None, name
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    candidate, number = name, 0
+    while candidate in taken:
+        number += 1
+        candidate = f"{name}_{number}"
+    taken.add(candidate)
+    return candidate
+
+
+def _values(model: ir.Model) -> Iterator[ir.Value]:
+    yield from model.graph.inputs
+    yield from model.graph.initializers.values()
+    for node in model.graph.all_nodes():
+        yield from node.outputs
+
+
+def _paths_by_value(model: ir.Model, variables: Variables) -> dict[str, str]:
+    """Return the path of the variable that each initializer holds, by its name.
+
+    Size, minimum and maximum decide, which no permutation of axes changes. Values that several variables share
+    (zeros, ones) tell nothing and are left out.
+    """
+    known: dict[Any, set[str]] = {}
+    for path, variable in variables:
+        known.setdefault(_fingerprint(variable.numpy()), set()).add(path)
+    found = {}
+    for name, value in model.graph.initializers.items():
+        if value.const_value is not None and len(value.const_value.shape) > 0:
+            candidates = known.get(_fingerprint(value.const_value.numpy()), set())
+            if len(candidates) == 1:
+                found[name] = next(iter(candidates))
+    return found
+
+
+def _fingerprint(array: Any) -> tuple[int, float, float]:
+    if array.size == 0 or array.dtype.kind not in "fiu":
+        return (array.size, 0.0, 0.0)
+    return (array.size, float(array.min()), float(array.max()))
+
+
+def scopes_of_variables(model: ir.Model, variables: Variables) -> dict[str, str]:
+    """Return the path of layer names for name scopes, guessed from the paths of the variables used in them.
+
+    For graphs whose layers are gone (a SavedModel): the scope `net_1/blk_1/dense_1_1` is that of the variable
+    `blk/dense_1/kernel`. What stands before the path belongs to the model as a whole.
+    """
+    layers = {path.rpartition("/")[0] for path, _ in variables} - {""}
+    by_value = _paths_by_value(model, variables)
+    scopes: dict[str, str] = {}
+    names = [(str(node.name), "") for node in model.graph.all_nodes()]
+    names += [(name, by_value.get(name, "").rpartition("/")[0]) for name in model.graph.initializers]
+    for name, layer in names:
+        scope, path = _match(name, {layer} if layer else layers)
+        outer = scope.split("/")[: -len(path.split("/"))]
+        if path and set(outer) <= {_CALL}:
+            # No scope stands for the model: the path begins with it, as those of a Sequential do.
+            outer, path = scope.split("/")[: len(outer) + 1], path.partition("/")[2] or path
+        if scope:
+            scopes.setdefault(scope, path)
+            scopes.setdefault("/".join(outer), "")
+    return scopes
+
+
+def _match(name: str, layers: set[str]) -> tuple[str, str]:
+    """Return the innermost scope of `name` that ends like the path of a layer, numbers set aside, and that path.
+
+    Keras enters each scope twice, so what runs in `dense` is named `dense_1`, and `dense_1` then `dense_1_1`: where
+    both `dense` and `dense_1` are layers, the shorter is meant. Two empty strings where there is none.
+    """
+    parts = name.removesuffix(":0").split("/")[:-1]
+    for end in range(len(parts), 0, -1):
+        fitting = [path for path in layers if _ends_like(parts[:end], path.split("/"))]
+        if fitting:
+            return "/".join(parts[:end]), min(fitting, key=lambda path: (-path.count("/"), len(path)))
+    return "", ""
+
+
+def _ends_like(scope: list[str], path: list[str]) -> bool:
+    tail = scope[-len(path) :]
+    return len(tail) == len(path) and all(s == p or _NUMBER.sub("", s) == p for s, p in zip(tail, path, strict=True))
+
+
+def name_dimensions(model: ir.Model, samples: int | None, sizes: Sequence[tuple[int, ...]]) -> None:
+    """Name the free dimensions of inputs and outputs, `unk__36` and the like.
+
+    The first axis of an input becomes `batch`, another one `<input>_<axis>`; so does the first axis of an output
+    that was as long as the batch.
+
+    Args:
+        model: what tf2onnx wrote.
+        samples: the size of the batch of an example; None where there is none.
+        sizes: the shapes of that example's outputs.
+    """
+    for value in model.graph.inputs:
+        if value.shape is not None:
+            names = ["batch", *(f"{value.name}_{axis}" for axis in range(1, len(value.shape)))][: len(value.shape)]
+            value.shape = ir.Shape(
+                n if isinstance(d, ir.SymbolicDim) else d for d, n in zip(value.shape, names, strict=True)
+            )
+    for value, size in zip(model.graph.outputs, sizes, strict=False):
+        if value.shape and isinstance(value.shape[0], ir.SymbolicDim) and size[:1] == (samples,):
+            value.shape = ir.Shape(["batch", *value.shape[1:]])
+
+
+def name_outputs(model: ir.Model, names: Sequence[str]) -> None:
+    """Give the outputs the author's names, where these are unique and free."""
+    taken = {str(value.name) for value in _values(model)} - {str(value.name) for value in model.graph.outputs}
+    if len(set(names)) == len(model.graph.outputs) == len(names) and not taken & set(names):
+        for value, name in zip(model.graph.outputs, names, strict=True):
+            value.name = name

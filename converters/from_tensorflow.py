@@ -1,0 +1,90 @@
+"""Keras and TensorFlow: models, files and functions, through tf2onnx.
+
+https://github.com/onnx/tensorflow-onnx
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wua_onnx.errors import ConversionError
+
+from . import _keras, _tf_functions
+from ._base import Draft, Example
+from ._kinds import Kind
+from ._quiet import converting
+from ._tf_examples import Array, Dims, arrays_for
+from ._tf_functions import Traced
+from ._tf_graph import check_operators, translate
+from ._tf_import import import_package
+from ._tf_names import name_dimensions, name_outputs, rename, scopes_of_variables
+
+
+def draft_tensorflow(kind: Kind, model: Any, X: Any, dims: Dims) -> tuple[Draft, str]:
+    """Convert a Keras model or file, a SavedModel folder, a tf.function or a tf.Module.
+
+    Returns the draft with the name that messages use for it. A SavedModel is a program made of TensorFlow's
+    operators, and comparing outputs runs it.
+
+    Raises:
+        ConversionError: it cannot be converted, or does not accept X.
+        MissingDependency: tensorflow, keras or tf2onnx is not installed.
+    """
+    if kind is Kind.TFLITE_FILE:
+        raise ConversionError(f"{model}: expected a Keras model or a SavedModel folder, got TFLite: not supported yet")
+    if kind is Kind.SAVED_MODEL:
+        return _draft(_tf_functions.from_saved_model(model), None, X, dims, str(model)), str(model)
+    if kind in (Kind.TF_FUNCTION, Kind.TF_MODULE):
+        where = f"{kind.value.removeprefix('a ')} {getattr(model, 'name', None) or type(model).__name__}"
+        find = _tf_functions.from_function if kind is Kind.TF_FUNCTION else _tf_functions.from_module
+        return _draft(find(model, X, where), None, X, dims, where), where
+    where = str(model) if kind is Kind.KERAS_FILE else f"Keras model {model.name!r}"
+    if kind is Kind.KERAS_FILE:
+        model = _keras.load(model)
+    traced, scopes = _keras.trace(model, X, where)
+    return _draft(traced, scopes, X, dims, where), where
+
+
+def _draft(traced: Traced, scopes: dict[str, str] | None, X: Any, dims: Dims, where: str) -> Draft:
+    model = translate(traced, where)
+    layers = rename(model, scopes_of_variables(model, traced.variables) if scopes is None else scopes, traced.variables)
+    check_operators(model, where)
+    cautions: tuple[str, ...] = ()
+    arrays = arrays_for(traced.specs, X, dims, where)
+    try:
+        outputs = _run(traced, arrays, where)
+    except ConversionError as error:
+        if X is not None:
+            raise
+        outputs, cautions = (
+            None,
+            (f"the outputs were not compared: random inputs of the declared shapes fail: {error}",),
+        )
+    samples = next((array.shape[0] for array in arrays if array.ndim), None)
+    name_dimensions(model, samples, [array.shape for array in outputs or ()])
+    name_outputs(model, traced.outputs)
+    names = {str(value.name) for value in model.graph.inputs}
+    feeds = {spec.name: array for spec, array in zip(traced.specs, arrays, strict=True) if spec.name in names}
+    return Draft(
+        model=model,
+        framework="keras" if scopes is not None else "tensorflow",
+        framework_version=str(import_package("keras" if scopes is not None else "tensorflow").__version__),
+        layer_names=layers,
+        example=None if outputs is None else Example(feeds=feeds, outputs=outputs),
+        warnings=cautions,
+    )
+
+
+def _run(traced: Traced, arrays: list[Array], where: str) -> tuple[Array, ...]:
+    """Return what TensorFlow itself makes of the arrays, in the order of the graph's outputs."""
+    tf = import_package("tensorflow")
+    left = iter(arrays)
+    args, kwargs = tf.nest.map_structure(
+        lambda leaf: tf.constant(next(left)) if isinstance(leaf, tf.TensorSpec) else leaf,
+        traced.function.structured_input_signature,
+    )
+    shapes = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays)
+    with converting(f"{where} on {shapes}", "a model that accepts its inputs"):
+        return tuple(np.asarray(made) for made in tf.nest.flatten(traced.function(*args, **kwargs)))
