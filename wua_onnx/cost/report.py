@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from wua_onnx.cost.training import TrainingCost
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dim_json import from_json, to_json
@@ -36,6 +38,7 @@ class NodeCost:
         verdict, reason: how the figures were come by.
         bytes_read, bytes_written: the traffic of its inputs (weights included) and outputs.
         outputs: shapes of its outputs; None where unknown.
+        backward: the operations of its backward pass in training.
     """
 
     name: str
@@ -48,6 +51,7 @@ class NodeCost:
     bytes_read: Dim = 0
     bytes_written: Dim = 0
     outputs: tuple[Shape | None, ...] = ()
+    backward: Cost = field(default_factory=Cost)
 
     @property
     def macs(self) -> Figure:
@@ -69,6 +73,7 @@ class NodeCost:
         return replace(
             self,
             cost=self.cost.map(function),
+            backward=self.backward.map(function),
             bytes_read=function(self.bytes_read),
             bytes_written=function(self.bytes_written),
             outputs=tuple(None if shape is None else tuple(map(function, shape)) for shape in self.outputs),
@@ -96,6 +101,12 @@ class Group:
     def flops(self) -> Figure:
         """Floating-point operations."""
         return to_sympy(self.cost.flops)
+
+
+def _times(flops: Dim, factor: Fraction) -> int:
+    """Return a bound number of operations times `factor`, rounded to whole operations."""
+    assert isinstance(flops, int)
+    return round(flops * factor)
 
 
 # When verdicts meet in one group, the one that says most about what is missing is shown.
@@ -227,6 +238,34 @@ class CostReport:
         """Whether every operation is counted."""
         return self.bound == "exact"
 
+    def training(self, *, samples: int, epochs: int = 1, factor: float | None = None) -> TrainingCost:
+        """Return what a training costs: every sample forward and backward, in every epoch (convention 13).
+
+        Args:
+            samples: in the training set.
+            epochs: how often each is seen.
+            factor: backward as a multiple of forward (2 is the usual rule of thumb) instead of counting it.
+
+        Raises:
+            ShapeError: dimensions are still free; bind them with `at` (the batch to 1).
+        """
+        if self.symbols:
+            raise ShapeError(f"training: expected every dimension bound, got free ones: {', '.join(self.symbols)}")
+        per_run = self.samples_per_run or 1
+        times = Fraction(samples * epochs, per_run)
+        forward = self.cost.flops
+        if factor is None:
+            back, convention = summed(node.backward for node in self.by_node).flops, "counted per operator"
+        else:
+            back, convention = _times(forward, Fraction(factor)), f"{factor:g} × forward"
+        return TrainingCost(
+            forward=_times(forward, times),
+            backward=_times(back, times),
+            samples=samples,
+            epochs=epochs,
+            convention=convention,
+        )
+
     def at(self, mapping: Mapping[str, int] | None = None, **dims: int) -> CostReport:
         """Return the report with symbols bound, by name.
 
@@ -327,6 +366,9 @@ def _node_dict(node: NodeCost) -> dict[str, Any]:
         "path": list(node.module),
         **_figures(node.cost, node.bytes_read + node.bytes_written),
         "cost": {kind: to_json(getattr(node.cost, kind)) for kind in KINDS if getattr(node.cost, kind) != 0},
+        "backward": {
+            kind: to_json(getattr(node.backward, kind)) for kind in KINDS if getattr(node.backward, kind) != 0
+        },
         "read": to_json(node.bytes_read),
         "written": to_json(node.bytes_written),
         "verdict": node.verdict.value,
@@ -349,6 +391,7 @@ def _node_from_dict(data: Mapping[str, Any]) -> NodeCost:
         module=tuple(data["path"]),
         module_name=data["module"],
         cost=Cost(**{kind: _dim(value) for kind, value in data["cost"].items()}),
+        backward=Cost(**{kind: _dim(value) for kind, value in data["backward"].items()}),
         verdict=Verdict(data["verdict"]),
         reason=data["reason"],
         bytes_read=_dim(data["read"]),

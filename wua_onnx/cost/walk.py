@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import onnx_ir as ir
 
-from wua_onnx.cost import memory, registry
+from wua_onnx.cost import memory, registry, training
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.value import Cost, Verdict
 from wua_onnx.model.dims import Dim, symbol
@@ -35,7 +37,8 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
         ShapeError: shapes contradict each other at a node.
     """
     shapes = _shape_values(model)
-    by_node = tuple(_count_node(node, model, shapes) for node in model.nodes)
+    gradient = training.with_gradient(model)
+    by_node = tuple(_with_backward(_count_node(node, model, shapes), node, gradient) for node in model.nodes)
     live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
     activations, peak = memory.peak(model, live)
     params, weight_bytes = memory.parameters(model)
@@ -49,6 +52,12 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
         dims=dict(model.bound),
     )
     return report.renamed({generated: symbol(name) for generated, name in model.shown.items()})
+
+
+def _with_backward(counted: NodeCost, node: NodeView, gradient: frozenset[ir.Value]) -> NodeCost:
+    if counted.verdict == Verdict.FREE:
+        return counted
+    return replace(counted, backward=training.backward(node, counted.cost, gradient))
 
 
 def _samples(model: Model, batch_axis: int) -> int | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import fsum
 from typing import Any, TypeAlias
 
@@ -47,9 +48,7 @@ def graph_json(model: Model, report: CostReport, layers: Sequence[Mapping[str, A
     boxes = [_box(f"b{i}", box, shown, whole, criterion) for i, box in enumerate(overview.boxes)]
     return {
         "boxes": boxes,
-        "edges": [
-            {"from": f"b{edge.source}", "to": f"b{edge.target}", "label": edge.label} for edge in overview.edges
-        ],
+        "edges": [{"from": f"b{edge.source}", "to": f"b{edge.target}", "label": edge.label} for edge in overview.edges],
         "folded": overview.folded,
         "left_out": overview.left_out,
     }
@@ -156,7 +155,7 @@ def neurons_json(
 
 
 def _is_stack(layers: Sequence[Layer]) -> bool:
-    fit = all(a.shape[1] == b.shape[0] for a, b in zip(layers, layers[1:], strict=False) if a.kind == b.kind)
+    fit = all(a.shape[1] == b.shape[0] for a, b in pairwise(layers) if a.kind == b.kind)
     small = sum(layer.size for layer in layers) <= MAX_NETWORK_WEIGHTS
     return fit and small and all(layer.kind == "dense" and len(layer.uses) == 1 for layer in layers)
 

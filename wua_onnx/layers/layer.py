@@ -113,3 +113,19 @@ class Layer:
         along = [1] * weight.ndim
         along[use.neuron_axis] = -1
         return np.asarray(weight * factor.reshape(along if factor.ndim else ()).astype(weight.dtype))
+
+    def aligned(self, array: Array, index: int) -> Array:
+        """Return an array in the canonical order of use `index` in that of the first use.
+
+        Uses of one initializer may see it transposed (a table that serves as the last layer, too).
+        """
+        first, use = self.uses[0], self.uses[index]
+        if _turns(use) == _turns(first):
+            return array.reshape(self.shape)
+        return np.transpose(array).reshape(self.shape)
+
+
+def _turns(use: Use) -> bool:
+    """Return whether the canonical weight lies transposed to the stored elements (for matrices)."""
+    turns = sum(node.op_type == "Transpose" for node in use.source.chain)
+    return (turns + (use.permutation != tuple(sorted(use.permutation)))) % 2 == 1

@@ -39,6 +39,7 @@ class Model:
         bound: the values of dimensions bound while loading, by displayed name.
         problems: what shape inference could not do.
         layer_names: the author's name of a layer by initializer or node name, from a converter.
+        keep: whatever must live as long as the model (the temporary folder of a converted file).
     """
 
     ir_model: ir.Model
@@ -48,6 +49,7 @@ class Model:
     bound: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     layer_names: Mapping[str, str] = field(default_factory=dict)
+    keep: object = None
 
     @cached_property
     def nodes(self) -> tuple[NodeView, ...]:

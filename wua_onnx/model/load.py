@@ -107,6 +107,14 @@ def _read_file(path: Path) -> onnx.ModelProto:
     return proto
 
 
+def skeleton_of(model: Any) -> bytes:
+    """Return the serialized form of what `load` accepts, big weights of a file left out of it."""
+    if isinstance(model, ir.Model):
+        return bytes(ir.to_proto(model).SerializeToString())
+    proto = model if isinstance(model, onnx.ModelProto) else _read_file(Path(model))
+    return bytes(proto.SerializeToString())
+
+
 def _recognise(head: bytes, problem: object) -> str:
     lowered = head.lstrip().lower()
     for signature, what in _SIGNATURES:

@@ -17,6 +17,7 @@ from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
 from wua_onnx.recording.taps import Outputs, Tap
 from wua_onnx.running import Batch, Data, InputSpec, Session, input_specs
 from wua_onnx.running.batches import batch_symbol
+from wua_onnx.running.isolated import IsolatedSession
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Progress: TypeAlias = "Callable[[int, int | None], None]"  # samples done, samples in all where known
@@ -58,6 +59,7 @@ class Recorder:
         batch_axis: the axis of the inputs along which samples lie.
         batch_size: samples in a run; the model's own where it is fixed, else 32 by default.
         device: "cpu" or "cuda".
+        isolate: run onnxruntime in a child process.
 
     Raises:
         RunError: onnxruntime cannot load the model.
@@ -73,6 +75,7 @@ class Recorder:
         batch_axis: int = 0,
         batch_size: int | None = None,
         device: str = "cpu",
+        isolate: bool = False,
     ) -> None:
         self.model: Model = model if isinstance(model, Model) else load(model)
         self.layers = layers if layers is not None else find_layers(self.model, activation=activation).by_name
@@ -82,7 +85,8 @@ class Recorder:
         self.batch_size = own if isinstance(own, int) else batch_size or DEFAULT_BATCH
         self.device = device
         self._plan: Instrumented = instrument(self.model, self.layers, batch_axis=batch_axis)
-        self._session = Session(self._plan.model, self._plan.folder, device=device)
+        kind = IsolatedSession if isolate else Session
+        self._session: Session | IsolatedSession = kind(self._plan.model, self._plan.folder, device=device)
         wanted = [name for _, outputs in self._plan.taps.values() for name in outputs.names()]
         self._wanted = list(dict.fromkeys([*wanted, *self._plan.outputs]))
         self._sums: dict[Tap, Accumulator] = {}

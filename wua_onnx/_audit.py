@@ -1,0 +1,395 @@
+"""analyze(): the whole pipeline on one page; Audit, its result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx import _describe as describe
+from wua_onnx import findings, importance
+from wua_onnx._duplicates import duplicates
+from wua_onnx._files import write_text
+from wua_onnx._layer_audit import LayerAudit, LiveLayer
+from wua_onnx._sources import Source, opened
+from wua_onnx.cost import CostReport
+from wua_onnx.diagrams.from_audit import graph_json, neurons_json
+from wua_onnx.errors import DataError, RunError, WuaError
+from wua_onnx.layers import Layers, find_layers
+from wua_onnx.model import dims as d
+from wua_onnx.model.dim_json import from_json
+from wua_onnx.model.load import Dims
+
+if TYPE_CHECKING:
+    import graphviz
+
+    from wua_onnx.recording import Recorder, Recording
+    from wua_onnx.running import Data
+
+SCHEMA_VERSION = 1
+
+
+def analyze(
+    model: Any,
+    X: Any = None,
+    y: Any = None,
+    *,
+    dims: Dims | None = None,
+    batch_axis: int = 0,
+    criterion: str | Sequence[str] = "activation",
+    activation: str = "post",
+    compute_activations: bool = True,
+    batch_size: int | None = None,
+    device: str = "cpu",
+    recording: Recording | Recorder | None = None,
+    isolate: bool = False,
+    progress: Any = None,
+) -> Audit:
+    """Audit a model: what it costs, which of its weights do the work, what can go.
+
+    Args:
+        model: a path (.onnx, .pt2, .keras, .h5, a SavedModel folder), an `onnx.ModelProto`, an `onnx_ir.Model`, a
+            `torch.nn.Module`, an `ExportedProgram`, a Keras model, a `tf.function` or `tf.Module`.
+        X: data: an array or tensor (samples, ...), a tuple of them, a mapping by input name, a list or iterator of
+            such batches, a DataLoader, a tf.data.Dataset, or a path to .npy or .npz. Without it the audit is static:
+            weights alone, by magnitude.
+        y: labels, one a sample; used for the accuracy.
+        dims: values of symbolic dimensions, `{"seq": 128}`, or shapes by input name; X binds them by itself.
+        batch_axis: the axis of the inputs along which samples lie.
+        criterion: the criterion of importance, or several; the first is the one totals and findings rest on.
+        activation: "post" reads neurons after their activation function, "pre" at the layer's own output.
+        compute_activations: False leaves X to bind dimensions and records nothing.
+        batch_size: samples in a run; the model's own where it is fixed.
+        device: "cpu" or "cuda".
+        recording: a recording made before with `Recorder`, instead of X.
+        isolate: run onnxruntime in a child process, so that a crash there costs the recorded part only.
+        progress: a function (samples done, samples in all or None), True for a bar on stderr, None for none.
+
+    Returns:
+        The audit; see `Audit`.
+
+    Raises:
+        ModelError, ConversionError: the model cannot be read or converted.
+        DataError: X does not fit the model.
+        DeviceError: the device is not there.
+    """
+    criteria = (criterion,) if isinstance(criterion, str) else tuple(criterion)
+    for name in criteria:
+        importance.get(name)
+    if activation not in ("post", "pre"):
+        raise WuaError(f"activation: expected 'post' or 'pre', got {activation!r}")
+    with opened(model, X, dims) as source:
+        loaded = source.model
+        data = source.data(X, y, batch_axis) if X is not None else None
+        report = source.cost(dims, data, batch_axis)
+        layers = find_layers(loaded, activation=activation)
+        recorded, problem = recording_of(recording), None
+        if recorded is None and data is not None and compute_activations:
+            recorded, problem = _record(source, layers, data, batch_axis, batch_size, device, isolate, progress)
+        if recorded is None:
+            criteria = _static(criteria)
+        settings = {
+            "criterion": list(criteria),
+            "activation": activation,
+            "device": device,
+            "dims": dict(report.dims),
+            "batch_axis": batch_axis,
+            "data": data is not None,
+        }
+        return _assemble(source, report, layers, recorded, problem, settings, source.checker(isolate))
+
+
+def cost(
+    model: Any, X: Any = None, *, dims: Dims | None = None, batch_axis: int = 0, observe: bool = False
+) -> CostReport:
+    """Count what a model costs: static, reads no weight and runs nothing.
+
+    Args:
+        model: as for `analyze`.
+        X: data whose shapes bind every free dimension but the batch, which becomes 1.
+        dims: values of symbolic dimensions, or shapes by input name; the others stay symbolic.
+        batch_axis: the axis of the inputs along which samples lie.
+        observe: run the model once to learn trips, branches and data-dependent shapes (not available yet).
+
+    Raises:
+        ModelError, ConversionError: the model cannot be read or converted.
+        ShapeError: `dims` does not fit the model, or its shapes contradict each other.
+        WuaError: `observe` was asked for.
+    """
+    if observe:
+        raise WuaError("cost(observe=True): expected observe=False, got True: observed runs are not available yet")
+    with opened(model, X, dims) as source:
+        data = source.data(X, None, batch_axis) if X is not None else None
+        return source.cost(dims, data, batch_axis)
+
+
+def recording_of(recording: Recording | Recorder | None) -> Recording | None:
+    """Return what was recorded, from a recorder or from its result."""
+    from wua_onnx.recording import Recorder
+
+    return recording.result() if isinstance(recording, Recorder) else recording
+
+
+def _static(criteria: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the criteria that need no recording; magnitude where none is left."""
+    return tuple(name for name in criteria if not importance.get(name).needs) or ("magnitude",)
+
+
+def _record(
+    source: Source,
+    layers: Layers,
+    data: Data,
+    batch_axis: int,
+    batch_size: int | None,
+    device: str,
+    isolate: bool,
+    progress: Any,
+) -> tuple[Recording | None, str | None]:
+    """Return the recording, or why there is none; one that a failure cut short is kept and says so."""
+    from wua_onnx.recording import Recorder
+    from wua_onnx.report.progress import reporting
+
+    try:
+        recorder = Recorder(
+            source.model,
+            layers=layers.by_name,
+            batch_axis=batch_axis,
+            batch_size=batch_size,
+            device=device,
+            isolate=isolate,
+        )
+    except RunError as error:
+        return None, str(error)
+    with reporting(progress, data.samples) as tell:
+        try:
+            recorder.update(data, progress=tell)
+        except RunError as error:
+            problem = f"{error} (after {recorder.samples:,} samples)"
+            return (recorder.result() if recorder.samples else None), problem
+    return recorder.result(), None
+
+
+def _assemble(
+    source: Source,
+    report: CostReport,
+    layers: Layers,
+    recorded: Recording | None,
+    problem: str | None,
+    settings: dict[str, Any],
+    checker: str | None,
+) -> Audit:
+    from wua_onnx import __version__
+
+    statistics = recorded.layers if recorded is not None else {}
+    criteria = settings["criterion"]
+    parts = describe.describe_layers(layers, statistics, criteria, report)
+    totals = describe.describe_totals(parts, criteria[0])
+    evidence = findings.Evidence(
+        model=source.model,
+        cost=report,
+        layers=tuple(parts),
+        totals=totals,
+        criterion=criteria[0],
+        checker=checker,
+        recording_error=problem,
+        duplicates=duplicates(source.model),
+    )
+    data = {
+        "schema_version": SCHEMA_VERSION,
+        "tool": {"name": "wua_onnx", "version": __version__, "versions": describe.versions()},
+        "model": {**describe.describe_model(source.model, checker), **source.origin},
+        "settings": settings,
+        "cost": report.to_dict(),
+        "recording": _recording_json(recorded, problem),
+        "totals": totals,
+        "coverage": describe.describe_coverage(layers),
+        "layers": parts,
+        "findings": [finding.to_dict() for finding in findings.find(evidence)],
+        "diagrams": {
+            "graph": graph_json(source.model, report, parts, criteria[0]),
+            "network": neurons_json(layers, statistics, parts),
+        },
+    }
+    live = {name: LiveLayer(layer, tuple(statistics.get(name, ()))) for name, layer in layers.by_name.items()}
+    return Audit(data, live=live, cost=report)
+
+
+def _recording_json(recorded: Recording | None, problem: str | None) -> dict[str, Any] | None:
+    if recorded is None:
+        return None if problem is None else {"samples": 0, "batches": 0, "error": problem}
+    return {
+        "samples": recorded.samples,
+        "batches": recorded.batches,
+        "batch_size": recorded.batch_size,
+        "device": recorded.device,
+        "seconds": recorded.seconds,
+        "accuracy": recorded.correct / recorded.labelled if recorded.correct is not None else None,
+        "missing": dict(recorded.missing),
+        "error": problem,
+    }
+
+
+class Audit:
+    """The result of `analyze`.
+
+    Everything but the big arrays is in `to_dict`, from which every report is made; `from_json` gives the same audit
+    back without them.
+    """
+
+    def __init__(
+        self, data: Mapping[str, Any], *, live: Mapping[str, LiveLayer] | None = None, cost: CostReport | None = None
+    ) -> None:
+        self._data, self._live = data, live or {}
+        self._cost = cost
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """What is known of the model as a whole: name, file, producer, opsets, inputs, outputs."""
+        return MappingProxyType(self._data["model"])
+
+    @cached_property
+    def cost(self) -> CostReport:
+        """What a run costs."""
+        return self._cost if self._cost is not None else CostReport.from_dict(self._data["cost"])
+
+    @cached_property
+    def layers(self) -> Mapping[str, LayerAudit]:
+        """The layers by name, in the order of the file."""
+        return MappingProxyType(
+            {
+                part["name"]: LayerAudit(part, d.to_sympy(_macs(part)), self._live.get(part["name"]))
+                for part in self._data["layers"]
+            }
+        )
+
+    @property
+    def coverage(self) -> Mapping[str, Any]:
+        """The account of the parameters: `parameters`, `analysed`, and `declined` with reasons."""
+        return MappingProxyType(self._data["coverage"])
+
+    @property
+    def findings(self) -> tuple[Mapping[str, Any], ...]:
+        """What to look at, gravest first."""
+        return tuple(MappingProxyType(finding) for finding in self._data["findings"])
+
+    @property
+    def total_weights(self) -> int:
+        """The number of weights in all layers."""
+        return int(self._data["totals"]["weights"])
+
+    @property
+    def effective_weights(self) -> float:
+        """The sum of e^H over the layers."""
+        return float(self._data["totals"]["effective_weights"])
+
+    @property
+    def utilization(self) -> float | None:
+        """Effective weights over weights; None for a model without layers."""
+        value: float | None = self._data["totals"]["utilization"]
+        return value
+
+    @property
+    def compression_potential(self) -> float | None:
+        """1 - utilization; None for a model without layers."""
+        value: float | None = self._data["totals"]["compression_potential"]
+        return value
+
+    @property
+    def average_redundancy(self) -> float | None:
+        """The mean of the layers' redundancies; None for a model without layers."""
+        value: float | None = self._data["totals"]["average_redundancy"]
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit in JSON's own types."""
+        copy: dict[str, Any] = json.loads(json.dumps(self._data))
+        return copy
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the audit as JSON text, and write it to `path` where one is given.
+
+        Raises:
+            OutputError: `path` cannot be written.
+        """
+        text = json.dumps(self._data, ensure_ascii=False, allow_nan=False, indent=1)
+        if path is not None:
+            write_text(Path(path), text + "\n")
+        return text
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Audit:
+        """Return the audit that `to_json` wrote.
+
+        Raises:
+            DataError: the file is no audit of this schema version.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: expected the JSON of an audit, got {error}") from error
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            raise DataError(f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {version!r}")
+        return cls(data)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """Return the audit as one self-contained page, and write it to `path` where one is given.
+
+        Raises:
+            OutputError: `path` cannot be written.
+        """
+        from wua_onnx.report.html import render
+
+        page = render(self._data)
+        if path is not None:
+            write_text(Path(path), page)
+        return page
+
+    def to_markdown(self) -> str:
+        """Return the audit as Markdown."""
+        from wua_onnx.report.markdown import to_markdown
+
+        return to_markdown(self._data)
+
+    def to_pandas(self) -> Any:
+        """Return the layers as a data frame, one row each; raises MissingDependency without pandas."""
+        from wua_onnx.report.frame import layers_frame
+
+        return layers_frame(self._data)
+
+    def show(self) -> None:
+        """Print the audit in the terminal."""
+        from wua_onnx.report.terminal import print_audit
+
+        print_audit(self._data)
+
+    def graph(self) -> graphviz.Digraph:
+        """Return the diagram of the graph, folded to at most 60 boxes."""
+        from wua_onnx.diagrams import dot
+
+        return dot.graph(self._data["diagrams"]["graph"])
+
+    def network(self) -> graphviz.Digraph:
+        """Return the diagram of the neurons; raises WuaError where the model is no stack of dense layers."""
+        from wua_onnx.diagrams import dot
+
+        diagram = self._data["diagrams"]["network"]
+        if diagram is None:
+            raise WuaError(f"{self._data['model']['name']}: expected a stack of dense layers, got none to draw")
+        return dot.network(diagram)
+
+    def _repr_html_(self) -> str:
+        from wua_onnx.report.html import render_inline
+
+        return render_inline(self._data)
+
+    def __repr__(self) -> str:
+        used = "no layers" if self.utilization is None else f"utilization {self.utilization:.1%}"
+        return f"<Audit of {self._data['model']['name']!r}: {len(self._data['layers'])} layers, {used}>"
+
+
+def _macs(part: Mapping[str, Any]) -> d.Dim:
+    return from_json(part["macs"]) or 0

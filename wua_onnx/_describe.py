@@ -1,0 +1,187 @@
+"""The JSON of the parts of an audit that describe the model, the layers and the totals."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx import importance
+from wua_onnx.cost import CostReport
+from wua_onnx.importance.score import combined_mean, measure, score
+from wua_onnx.layers import Layer, Layers
+from wua_onnx.model.dim_json import to_json
+from wua_onnx.model.dims import total
+from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
+from wua_onnx.recording import NeuronStatistics
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Json: TypeAlias = dict[str, Any]
+
+SHOWN_NEURONS = 64
+LISTED_DEAD = 100_000
+_THREADS = 4
+_PACKAGES = ("onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "numpy")
+
+
+def describe_model(model: Model, checker: str | None) -> Json:
+    """Return what is known of the model as a whole."""
+    ir_model = model.ir_model
+    producer = " ".join(filter(None, (clean(ir_model.producer_name), clean(ir_model.producer_version))))
+    return {
+        "name": model.name,
+        "file": model.path.name if model.path else None,
+        "file_bytes": model.path.stat().st_size if model.path else None,
+        "ir_version": ir_model.ir_version,
+        "opsets": {clean(domain): version for domain, version in ir_model.opset_imports.items()},
+        "producer": producer,
+        "nodes": len(model.nodes),
+        "inputs": [_value(model, value) for value in model.inputs],
+        "outputs": [_value(model, value) for value in ir_model.graph.outputs],
+        "checker": checker,
+    }
+
+
+def _value(model: Model, value: ir.Value) -> Json:
+    shape = None
+    if value.shape is not None:
+        dims = [model.dim(dim) for dim in value.shape]
+        shape = ["?" if dim is None else dim if isinstance(dim, int) else model.text(dim) for dim in dims]
+    return {"name": clean(value.name), "dtype": value.dtype.name if value.dtype else None, "shape": shape}
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the packages that an audit rests on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def describe_layers(
+    layers: Layers,
+    statistics: Mapping[str, tuple[NeuronStatistics, ...]],
+    criteria: Sequence[str],
+    cost: CostReport,
+) -> list[Json]:
+    """Return the JSON of every layer; weights are read once each, layers in parallel."""
+    index = {id(node.node): i for layer in layers.by_name.values() for i, node in enumerate(layer.model.nodes)}
+
+    def describe(item: tuple[str, Layer]) -> Json:
+        name, layer = item
+        macs = total(cost.by_node[index[id(use.node.node)]].cost.macs for use in layer.uses)
+        return {**_head(layer), "macs": to_json(macs), **_scored(layer, statistics.get(name, ()), criteria)}
+
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return list(pool.map(describe, layers.by_name.items()))
+
+
+def _head(layer: Layer) -> Json:
+    function = layer.activations[0].function
+    return {
+        "name": layer.name,
+        "kind": layer.kind,
+        "op": layer.uses[0].node.op_type,
+        "nodes": [use.node.name for use in layer.uses],
+        "uses": len(layer.uses),
+        "weight": clean(layer.weight_name),
+        "dtype": layer.dtype.name,
+        "weight_shape": list(layer.shape),
+        "neuron_axis": layer.neuron_axis,
+        "neurons": layer.neurons,
+        "weights": layer.size,
+        "activation": function.name if function else None,
+    }
+
+
+def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Sequence[str]) -> Json:
+    means = combined_mean(layer, statistics) if statistics else None
+    scored: Json = {}
+    non_finite = 0
+    dead: list[int] | None = None
+    for name in criteria:
+        needs = importance.get(name).needs
+        if needs and not statistics:
+            continue
+        scores = score(layer, name, statistics if needs else ())
+        metrics, (edges, counts) = measure(layer, scores, means if needs else None)
+        sums = importance.neuron_importance(scores, layer.neuron_axis)
+        non_finite = max(non_finite, metrics.non_finite)
+        if dead is None:
+            dead = _dead(layer, statistics, sums)
+        scored[name] = {
+            "metrics": metrics.to_dict(),
+            "baseline": None if metrics.baseline is None else metrics.baseline.to_dict(),
+            "bands": importance.bands(metrics),
+            "between_neurons": metrics.between_neurons,
+            "within_neurons": metrics.within_neurons,
+            "histogram": {"edges": [float(x) for x in edges], "counts": [int(x) for x in counts]},
+            "neuron_importance": [float(x) for x in np.sort(sums)[::-1][:SHOWN_NEURONS]],
+        }
+    return {
+        "mean_activation": _summary(means, statistics),
+        "dead": None if dead is None else dead[:LISTED_DEAD],
+        "dead_neurons": None if dead is None else len(dead),
+        "non_finite": non_finite,
+        "criteria": scored,
+    }
+
+
+def _dead(layer: Layer, statistics: tuple[NeuronStatistics, ...], sums: Array) -> list[int]:
+    """Return the dead neurons: silent in every use; without data, those whose incoming weights are all 0."""
+    fitting = [
+        part.dead(activation.function is not None and activation.function.smooth)
+        for part, activation in zip(statistics, layer.activations, strict=False)
+        if part.mean.size == layer.neurons
+    ]
+    silent = np.logical_and.reduce(fitting) if fitting else sums == 0
+    return [int(i) for i in np.flatnonzero(silent)]
+
+
+def _summary(means: Array | None, statistics: tuple[NeuronStatistics, ...]) -> Json | None:
+    if means is None or not np.isfinite(means).any():
+        return None
+    finite = means[np.isfinite(means)]
+    errors = statistics[0].standard_error
+    error = float(np.nanmean(errors)) if np.isfinite(errors).any() else None
+    return {
+        "min": float(finite.min()),
+        "mean": float(finite.mean()),
+        "max": float(finite.max()),
+        "standard_error": error,
+    }
+
+
+def describe_totals(layers: Sequence[Json], criterion: str) -> Json:
+    """Return the figures of the whole model, by the first criterion."""
+    scored = [layer["criteria"][criterion] for layer in layers if criterion in layer["criteria"]]
+    weights = sum(part["metrics"]["total"] for part in scored)
+    effective = math.fsum(part["metrics"]["effective"] for part in scored)
+    untrained = math.fsum(part["baseline"]["effective"] for part in scored if part["baseline"])
+    redundancies = [part["metrics"]["redundancy"] for part in scored]
+    return {
+        "weights": weights,
+        "effective_weights": effective,
+        "utilization": effective / weights if weights else None,
+        "compression_potential": 1 - effective / weights if weights else None,
+        "average_redundancy": math.fsum(redundancies) / len(redundancies) if redundancies else None,
+        "baseline_utilization": untrained / weights if weights else None,
+    }
+
+
+def describe_coverage(layers: Layers) -> Json:
+    """Return the account of the parameters: analysed, and declined with the reason."""
+    return {
+        "parameters": layers.parameters,
+        "analysed": sum(layer.size for layer in layers.by_name.values()),
+        "declined": [{"name": item.name, "elements": item.elements, "reason": item.reason} for item in layers.declined],
+    }

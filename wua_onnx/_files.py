@@ -1,0 +1,37 @@
+"""Writing results: whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from wua_onnx.errors import OutputError
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to a temporary file beside `path`, then rename it: a reader never sees half of it.
+
+    Raises:
+        OutputError: `path` is a folder, or its folder is missing or cannot be written to.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path}: expected a path to write a file to, got a folder")
+    temporary: str | None = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(temporary, 0o666 & ~mask)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise OutputError(f"{path}: expected a writable path, got {error.strerror or error}") from error
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8; see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8"))

@@ -1,0 +1,119 @@
+"""What a caller gives as `model`, opened: converted where it comes from a framework, loaded, bound to its data."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx.cost import CostReport, count
+from wua_onnx.model import Model, load
+from wua_onnx.model import dims as d
+from wua_onnx.model.load import Dims, skeleton_of
+
+if TYPE_CHECKING:
+    from wua_onnx.running import Data
+
+
+@dataclass(kw_only=True)
+class Source:
+    """A model ready to be audited.
+
+    Attributes:
+        given: what can be loaded: the caller's object or path, or that of the converted file.
+        model: it loaded, no dimension bound.
+        origin: what the audit says of a conversion, empty where there was none.
+    """
+
+    given: Any
+    model: Model
+    origin: dict[str, Any] = field(default_factory=dict)
+
+    def data(self, X: Any, y: Any, batch_axis: int) -> Data:
+        """Return X checked against the model's inputs."""
+        from wua_onnx.running import Data, input_specs
+
+        return Data(X, input_specs(self.model, batch_axis), y)
+
+    def cost(self, dims: Dims | None, data: Data | None, batch_axis: int) -> CostReport:
+        """Return the cost with every dimension bound that `dims` and the data's shapes tell.
+
+        Shapes are inferred anew with the sizes in place, since more can be told from numbers than from symbols.
+        """
+        bound: dict[str, Any] = dict(dims or {})
+        if data is not None:
+            bound = {**_sizes(self.model, data), **bound}
+        model = self.model
+        if bound:
+            model = replace(load(self.given, dims=bound), layer_names=model.layer_names)
+        return count(model, batch_axis=batch_axis)
+
+    def checker(self, isolate: bool) -> str | None:
+        """Return what onnx's checker objects to; None where it objects to nothing."""
+        from wua_onnx.running.checker import verdict
+        from wua_onnx.running.isolated import isolated_verdict
+
+        return (isolated_verdict if isolate else verdict)(skeleton_of(self.given))
+
+
+def _sizes(model: Model, data: Data) -> dict[str, int]:
+    """Return the size of every free dimension by its name: 1 for samples, the data's own for the others."""
+    sizes: dict[str, int] = {}
+    for spec in data.specs:
+        for axis, dim in enumerate(spec.dims or ()):
+            if isinstance(dim, d.Expr):
+                size = 1 if axis == spec.sample_axis else data.first[spec.name].shape[axis]
+                sizes.setdefault(model.text(dim), size)
+    return sizes
+
+
+@contextmanager
+def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
+    """Yield `model` as a `Source`; a converted file lives as long as the process, for arrays asked for later.
+
+    Raises:
+        ModelError, ConversionError: the model cannot be read or converted.
+    """
+    from wua_onnx.converters import is_convertible
+
+    if not is_convertible(model):
+        yield Source(given=model, model=load(model))
+        return
+    from wua_onnx.converters import to_onnx
+
+    folder = tempfile.TemporaryDirectory(prefix="wua_onnx_", ignore_cleanup_errors=True)  # kept by the model
+    converted = to_onnx(model, Path(folder.name) / "model.onnx", X, dims=dims)
+    loaded = replace(load(converted.path), layer_names=dict(converted.layer_names), name=_name(model))
+    loaded.keep = folder
+    origin = {
+        "file": None,
+        "converted_from": f"{converted.framework} {converted.framework_version}",
+        "max_difference": converted.max_difference,
+        "warnings": list(converted.warnings),
+    }
+    yield Source(given=converted.path, model=loaded, origin=origin)
+
+
+def _name(model: Any) -> str:
+    return Path(model).stem if isinstance(model, str | Path) else getattr(model, "name", None) or type(model).__name__
+
+
+def convert(model: Any, path: str | Path, X: Any = None) -> Path:
+    """Write a framework's model as ONNX and return the path of the file.
+
+    Args:
+        model: what `analyze` accepts, of PyTorch, Keras or TensorFlow.
+        path: the .onnx file to write; it appears whole or not at all.
+        X: data, as for `analyze`; PyTorch modules need it.
+
+    Raises:
+        ConversionError: the model cannot be converted, or computes something else afterwards.
+        OutputError: `path` cannot be written.
+    """
+    from wua_onnx.converters import to_onnx
+
+    written: Path = to_onnx(model, Path(path), X).path
+    return written

@@ -1,0 +1,226 @@
+"""The command `wua-onnx`.
+
+Results go to stdout, everything else to stderr. Exit codes: 0 fine, 1 a budget or threshold is broken, 2 usage,
+3 the model or the data is bad, 4 the run failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx import __version__
+from wua_onnx.errors import DeviceError, MissingDependency, OutputError, RunError, WuaError
+
+if TYPE_CHECKING:
+    from wua_onnx import Audit
+
+FINE, BROKEN, USAGE, BAD_INPUT, FAILED = range(5)
+_FAILURES = (RunError, DeviceError, OutputError, MissingDependency)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except WuaError as error:
+        print(f"wua-onnx: {error}", file=sys.stderr)
+        return FAILED if isinstance(error, _FAILURES) else BAD_INPUT
+    except BrokenPipeError:  # the reader of stdout went away, as `head` does
+        sys.stderr.close()
+        return FINE
+    except KeyboardInterrupt:
+        print("wua-onnx: interrupted", file=sys.stderr)
+        return FAILED
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wua-onnx", description="What a neural network costs, which of its weights do the work, what can go."
+    )
+    parser.add_argument("--version", action="version", version=f"wua-onnx {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="command")
+    _analyze_parser(commands)
+    _cost_parser(commands)
+    _convert_parser(commands)
+    _compare_parser(commands)
+    _ops_parser(commands)
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    parser.add_argument("--quiet", action="store_true", help="no progress and no notes on stderr")
+    return parser
+
+
+def _model_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", help="a .onnx, .pt2, .keras or .h5 file, or a SavedModel folder")
+    parser.add_argument("--data", metavar="FILE", help="data: a .npy or .npz file")
+    parser.add_argument(
+        "--dim", metavar="NAME=SIZE", action="append", default=[], help="size of a symbolic dimension; repeatable"
+    )
+    parser.add_argument("--batch-axis", type=int, default=0, metavar="AXIS", help="axis of the samples (default 0)")
+
+
+def _analyze_parser(commands: Any) -> None:
+    parser = _command(commands, "analyze", _analyze, "audit a model")
+    _model_arguments(parser)
+    parser.add_argument("--html", metavar="FILE", help="write the audit as one HTML page")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the audit as JSON; stdout by default"
+    )
+    parser.add_argument("--markdown", metavar="FILE", nargs="?", const="-", help="write it as Markdown")
+    parser.add_argument("--criterion", action="append", help="criterion of importance (default activation); repeatable")
+    parser.add_argument("--activation", choices=("post", "pre"), default="post", help="where neurons are read")
+    parser.add_argument("--static", action="store_true", help="record nothing: weights alone")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a run")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument(
+        "--no-isolate", action="store_true", help="run onnxruntime in this process rather than in a child"
+    )
+
+
+def _cost_parser(commands: Any) -> None:
+    parser = _command(commands, "cost", _cost, "count what a model costs, without running it")
+    _model_arguments(parser)
+    parser.add_argument("--by", choices=("operator", "module", "node"), default="operator", help="rows of the table")
+    parser.add_argument("--depth", type=int, help="deepest module level of --by module")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the count as JSON; stdout by default"
+    )
+
+
+def _convert_parser(commands: Any) -> None:
+    parser = _command(commands, "convert", _convert, "turn a framework's model into ONNX")
+    parser.add_argument("model", help="a .pt2, .keras or .h5 file, or a SavedModel folder")
+    parser.add_argument("output", help="the .onnx file to write")
+    parser.add_argument("--data", metavar="FILE", help="data to compare both models on: a .npy or .npz file")
+
+
+def _compare_parser(commands: Any) -> None:
+    parser = _command(commands, "compare", _compare, "two models side by side")
+    parser.add_argument("before", help="a model, or the JSON of an audit")
+    parser.add_argument("after", help="a model, or the JSON of an audit")
+    parser.add_argument("--data", metavar="FILE", help="data: a .npy or .npz file")
+
+
+def _ops_parser(commands: Any) -> None:
+    parser = _command(commands, "ops", _ops, "list the operators that are counted, and how")
+    parser.add_argument("--json", action="store_true", help="as JSON")
+
+
+def _dims(options: argparse.Namespace) -> dict[str, int]:
+    dims: dict[str, int] = {}
+    for text in options.dim:
+        name, separator, size = text.rpartition("=")
+        if not separator or not name or not size.isdigit():
+            print(f"wua-onnx: --dim: expected NAME=SIZE, got {text!r}", file=sys.stderr)
+            raise SystemExit(USAGE)
+        dims[name] = int(size)
+    return dims
+
+
+def _analyze(options: argparse.Namespace) -> int:
+    import wua_onnx as wua
+
+    audit = wua.analyze(
+        options.model,
+        options.data,
+        dims=_dims(options),
+        batch_axis=options.batch_axis,
+        criterion=options.criterion or "activation",
+        activation=options.activation,
+        compute_activations=not options.static,
+        batch_size=options.batch_size,
+        device=options.device,
+        isolate=not options.no_isolate,
+        progress=None if options.quiet else True,
+    )
+    written = _write_files(audit, options)
+    if "-" not in (options.json, options.markdown):
+        audit.show()
+    if not options.quiet:
+        for path in written:
+            print(f"wrote {path.resolve()}", file=sys.stderr)
+    recording = audit.to_dict()["recording"]
+    return FAILED if recording is not None and recording["error"] else FINE
+
+
+def _write_files(audit: Audit, options: argparse.Namespace) -> list[Path]:
+    """Write what was asked for; the HTML page last, so that its path is the last thing said."""
+    written: list[Path] = []
+    for target, write, text in (
+        (options.json, audit.to_json, None),
+        (options.markdown, None, audit.to_markdown),
+        (options.html, audit.to_html, None),
+    ):
+        if target == "-":
+            print(text() if text is not None else audit.to_json())
+        elif target is not None:
+            _write(Path(target), write, text)
+            written.append(Path(target))
+    return written
+
+
+def _write(path: Path, write: Any, text: Any) -> None:
+    if write is not None:
+        write(path)
+    else:
+        from wua_onnx._files import write_text
+
+        write_text(path, text())
+
+
+def _cost(options: argparse.Namespace) -> int:
+    import wua_onnx as wua
+    from wua_onnx._files import write_text
+    from wua_onnx.report.terminal import print_cost
+
+    report = wua.cost(options.model, options.data, dims=_dims(options), batch_axis=options.batch_axis)
+    if options.json is not None:
+        text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1)
+        if options.json == "-":
+            print(text)
+        else:
+            write_text(Path(options.json), text + "\n")
+    if options.json != "-":
+        print_cost(report.to_dict(), by=options.by, depth=options.depth)
+    return FINE
+
+
+def _convert(options: argparse.Namespace) -> int:
+    import wua_onnx as wua
+
+    path = wua.convert(options.model, options.output, options.data)
+    if not options.quiet:
+        print(f"wrote {path.resolve()}", file=sys.stderr)
+    return FINE
+
+
+def _compare(options: argparse.Namespace) -> int:
+    import wua_onnx as wua
+
+    wua.compare(options.before, options.after, options.data).show()
+    return FINE
+
+
+def _ops(options: argparse.Namespace) -> int:
+    from wua_onnx.cost.registry import all_rules
+    from wua_onnx.report.operators import print_rules
+
+    rules = list(all_rules())
+    if options.json:
+        keys = ("domain", "op", "since", "verdict", "formula", "reason")
+        print(json.dumps([{key: getattr(rule, key) for key in keys} for rule in rules], indent=1, ensure_ascii=False))
+    else:
+        print_rules(rules)
+    return FINE

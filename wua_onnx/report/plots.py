@@ -1,0 +1,31 @@
+"""Plots with matplotlib."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from wua_onnx.errors import MissingDependency
+
+
+def importance_axes(values: np.ndarray[Any, Any], title: str, ax: Any = None) -> Any:
+    """Draw the histogram of log10(p·N), where 0 is a weight with the mean importance; return the Axes.
+
+    Raises:
+        MissingDependency: matplotlib is not installed.
+    """
+    if ax is None:
+        try:
+            from matplotlib.figure import Figure
+        except ImportError as error:
+            raise MissingDependency("matplotlib", "plot", "a plot") from error
+        ax = Figure(figsize=(6.4, 3.6), layout="constrained").add_subplot()
+    positive = values[np.isfinite(values) & (values > 0)]
+    zeros = values.size - positive.size
+    ax.hist(np.log10(positive * values.size), bins=40, color="#4269d0")
+    ax.axvline(0.0, color="#888888", linewidth=1)
+    ax.set_xlabel("log₁₀ of importance over its mean")
+    ax.set_ylabel("weights")
+    ax.set_title(title + (f", {zeros:,} weights with none" if zeros else ""), fontsize="medium")
+    return ax
