@@ -20,8 +20,8 @@ _DECIMAL = ("", "k", "M", "G", "T", "P", "E")
 _BINARY = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 _INTEGER = re.compile(r"-?[0-9]{1,4000}", re.ASCII)  # Python refuses to read longer ones
 _LONG_RUN = re.compile(r"(?<![\w.])[0-9]{4,}(?![\w.])", re.ASCII)
-_POWER = re.compile(r"\*\*([0-9])(?![0-9.])", re.ASCII)
-_SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹"
+_POWER = re.compile(r"\*\*([0-9]{1,3})(?![0-9.])", re.ASCII)
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SYMBOLIC_LENGTH = 400
 
 
@@ -38,7 +38,7 @@ def symbolic(value: Number) -> str | None:
     """Return the text of a symbolic Number, set with product dots and superscripts; None where it has a value."""
     if not isinstance(value, Mapping):
         return None
-    text = _POWER.sub(lambda match: _SUPERSCRIPTS[int(match[1])], visible(value.get("text", ""), _SYMBOLIC_LENGTH))
+    text = _POWER.sub(lambda match: match[1].translate(_SUPERSCRIPTS), visible(value.get("text", ""), _SYMBOLIC_LENGTH))
     return _LONG_RUN.sub(lambda match: f"{int(match[0]):,}", text).replace("*", "·")
 
 

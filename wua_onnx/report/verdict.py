@@ -36,6 +36,11 @@ class Tile:
         """Whether the figure is an expression rather than a number."""
         return len(self.figure) > 12
 
+    @property
+    def known(self) -> bool:
+        """Whether there is a figure at all."""
+        return self.figure != n.NOT_KNOWN
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bound:

@@ -1,0 +1,158 @@
+from typing import Any
+
+import pytest
+
+from wua_onnx.cost import __doc__ as cost_conventions
+from wua_onnx.errors import WuaError
+from wua_onnx.report import rows
+from wua_onnx.report.verdict import verdict_of
+from wua_onnx.report.view import Page, page
+
+from .sample import digits, hostile, transformer
+
+
+def tile(view: Page, label: str) -> tuple[str, str]:
+    [found] = [t for t in view.tiles if t.label == label]
+    return found.value, found.exact
+
+
+def test_tiles_of_a_recorded_model() -> None:
+    view = page(digits())
+    assert tile(view, "Parameters") == ("21,570", "21,570")
+    assert tile(view, "Weight size") == ("84.3 KiB", "86,280 bytes")
+    assert tile(view, "MACs") == ("304 kMACs", "304,192")
+    assert tile(view, "Effective weights") == ("6,303", "6,303")
+    assert view.bound.label == "exact"
+
+
+def test_bounds_and_symbols_stand_in_the_tiles() -> None:
+    view = page(transformer())
+    assert tile(view, "MACs")[0] == "≥ (21,233,664·batch·seq + 9,216·batch·seq²) MACs"
+    assert tile(view, "Peak activations") == ("not known", "not known")
+    assert view.bound.label == "lower bound"
+    assert "of them integer" in {fact.label for fact in view.cost.totals}
+
+
+def test_unknown_is_never_zero() -> None:
+    audit = digits()
+    for key in ("macs", "flops", "int_ops", "params", "weight_bytes", "peak_activation_bytes", "bytes_moved"):
+        audit["cost"][key] = None
+    for row in (*audit["cost"]["by_operator"], *audit["cost"]["by_module"]):
+        row.update(macs=None, flops=None, int_ops=None, bytes=None)
+    audit["totals"] = dict.fromkeys(audit["totals"])
+    for layer in audit["layers"]:
+        layer.update(macs=None, dead_neurons=None)
+        layer["criteria"]["activation"].update(metrics={}, baseline=None)
+    view = page(audit)
+    assert {t.figure for t in view.tiles} == {"not known"}
+    operator, layer_row = view.cost.operators[0], view.layers[0]
+    assert operator.macs == operator.flops == operator.int_ops == operator.bytes == "not known"
+    assert operator.length is None
+    assert layer_row.utilization.value == layer_row.gini.value == layer_row.coverage == layer_row.dead == "not known"
+    assert layer_row.utilization.length is None
+
+
+def test_huge_integers_keep_every_digit() -> None:
+    totals = {fact.label: fact.value for fact in page(transformer()).cost.totals}
+    assert totals["integer operations"] == "≥ 18,014,398,509,481,985"
+
+
+def judged(utilization: float | None, baseline: float | None) -> str:
+    audit = digits()
+    audit["totals"].update(utilization=utilization, baseline_utilization=baseline)
+    return verdict_of(audit).reading
+
+
+@pytest.mark.parametrize(
+    ("utilization", "baseline", "reading"),
+    [
+        (0.75, 0.753, "efficient"),
+        (0.71, None, "efficient"),
+        (0.28, 0.29, "efficient"),  # an untrained network shows as little: no sign of slack
+        (0.28, 0.70, "redundant"),
+        (0.28, None, "redundant"),
+        (0.45, 0.70, "ordinary"),
+        (None, None, "cost only"),
+    ],
+)
+def test_the_verdict_is_judged_against_an_untrained_network(
+    utilization: float | None, baseline: float | None, reading: str
+) -> None:
+    assert judged(utilization, baseline) == reading
+
+
+def test_the_verdict_is_one_sentence_and_names_the_layer_with_most_slack() -> None:
+    sentence = verdict_of(digits()).sentence
+    assert sentence.endswith("most of the slack is in fc1.")
+    assert sentence.count(". ") == 0
+
+
+def test_only_slack_that_beats_the_baseline_is_named() -> None:
+    audit = digits()
+    for layer in audit["layers"]:
+        layer["criteria"]["activation"]["baseline"] = layer["criteria"]["activation"]["metrics"]
+    assert "most of the slack" not in verdict_of(audit).sentence
+    assert "one sample costs 304 kMACs" in verdict_of(audit).sentence
+
+
+def test_findings_come_by_severity_and_lead_to_their_layer() -> None:
+    audit = digits()
+    audit["findings"].reverse()
+    found = page(audit).findings
+    assert [f.severity for f in found] == ["high", "medium", "low"]
+    assert [f.anchor for f in found] == ["layer-2", "layer-2", None]
+    assert found[0].saving == "7,571 parameters, 15.1 kFLOPs"
+
+
+def test_unknown_work_comes_before_known_work() -> None:
+    names = [row.name for row in page(transformer()).cost.operators]
+    assert names.index("com.acme::FlashThing") < names.index("TopK")
+
+
+def test_nodes_set_apart_are_found_by_their_reason_where_they_are_not_listed() -> None:
+    audit = digits()
+    cost = audit["cost"]
+    del cost["constant"], cost["unused"]
+    cost["by_node"][0]["reason"] = "depends on constants only: computed once at load"
+    cost["by_node"][2]["reason"] = "reaches no output: never run"
+    method = page(audit).method
+    assert (method.constant, method.unused) == (("node_conv1",), ("node_fc1",))
+
+
+def test_bars_stay_inside_their_track() -> None:
+    layer = digits()["layers"][0]
+    layer["criteria"]["activation"]["metrics"].update(utilization=1.7, gini=-0.3)
+    row = rows.layer_row(layer, 0, 1)
+    assert (row.utilization.length, row.gini.length, row.macs_length) == (100.0, 0.0, 100.0)
+
+
+def test_a_layer_without_scores_has_a_row() -> None:
+    layer: dict[str, Any] = {**digits()["layers"][0], "criteria": {}}
+    assert rows.layer_row(layer, 0, None).utilization.value == "not known"
+
+
+@pytest.mark.parametrize("version", [0, 2, "1", None])
+def test_other_schema_versions_are_refused(version: Any) -> None:
+    with pytest.raises(WuaError, match="schema_version: expected 1, got"):
+        page({**digits(), "schema_version": version})
+
+
+def test_hostile_text_has_no_control_character_and_no_great_length() -> None:
+    def strings(value: Any) -> list[str]:
+        if isinstance(value, str):
+            return [value]
+        if isinstance(value, tuple):
+            return [text for item in value for text in strings(item)]
+        names = getattr(type(value), "__dataclass_fields__", ())
+        return [text for name in names for text in strings(getattr(value, name))]
+
+    found = strings(page(hostile()))
+    assert len(found) > 200
+    for text in found:
+        assert text.isprintable(), repr(text)
+        assert len(text) < 2_000
+
+
+def test_every_convention_of_the_counter_has_its_sentence() -> None:
+    numbered = [line for line in (cost_conventions or "").splitlines() if line[:1].isdigit()]
+    assert len(page(digits()).method.conventions) == len(numbered) == 14
