@@ -77,6 +77,8 @@ class _Tree:
         label = ".".join(self.nodes[start].path[: depth + 1]) if scope is not None else ""
         inner = self.children(start, stop, depth + 1) if stop - start > 1 else ()
         if len(inner) == 1:
+            if inner[0].count > 1:
+                return inner[0]
             inner = inner[0].children
         return Block(label=label, start=start, stop=stop, children=inner)
 
