@@ -10,7 +10,9 @@ Public names load when they are first used, so that importing the package costs 
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -61,8 +63,27 @@ def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)
-    globals()[name] = value
+    if name != "cost":
+        globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """Keeps `wua_onnx.cost` the function: the import system would bind the sub-package of that name over it.
+
+    The sub-package is reached as every module is, with `from wua_onnx.cost import CostReport`.
+    """
+
+    @property
+    def cost(self) -> Any:
+        return __getattr__("cost")
+
+    @cost.setter
+    def cost(self, subpackage: ModuleType) -> None:
+        pass
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

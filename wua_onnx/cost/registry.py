@@ -83,7 +83,7 @@ def free(reason: str, *ops: str, domain: str = "") -> None:
 
 @cache
 def _load() -> None:
-    import wua_onnx.cost.rules as room
+    from wua_onnx.cost import rules as room
 
     for module in pkgutil.iter_modules(room.__path__):
         import_module(f"{room.__name__}.{module.name}")

@@ -33,7 +33,7 @@ def layer_kind(op: str, *, domain: str = "") -> Callable[[Recognise], Recognise]
 
 @cache
 def _load() -> None:
-    import wua_onnx.layers.kinds as room
+    from wua_onnx.layers import kinds as room
 
     for module in pkgutil.iter_modules(room.__path__):
         import_module(f"{room.__name__}.{module.name}")
