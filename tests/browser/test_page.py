@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+
+from wua_onnx.report.html import render
+
+SAMPLES = Path(__file__).parents[1] / "report" / "samples"
+HOSTILE = (
+    '<img src="http://x.invalid/a.png" onerror=document.title="hit">',
+    '"&onload=document.title="hit"',
+    "\u202etxt",
+)
+
+
+def poisoned(value: Any) -> Any:
+    """Return `value` with a hostile name put before every label and name."""
+    if isinstance(value, list):
+        return [poisoned(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = ("name", "label", "detail", "where", "evidence", "path", "op", "file", "producer")
+    return {
+        key: " ".join([*HOSTILE, item]) if key in names and isinstance(item, str) else poisoned(item)
+        for key, item in value.items()
+    }
+
+
+@pytest.fixture(scope="module", params=["digits", "transformer", "hostile"])
+def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    name = "digits" if request.param == "hostile" else request.param
+    audit = json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))
+    file = tmp_path_factory.mktemp("page") / f"{request.param}.html"
+    file.write_text(render(poisoned(audit) if request.param == "hostile" else audit), encoding="utf-8")
+    return file
+
+
+def open_page(browser: webdriver.Chrome, page: Path, *, width: int = 1280, scheme: str = "light") -> None:
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get(page.as_uri())
+
+
+def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
+    """Return what was logged since the last call."""
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call] # selenium's gap
+    return entries
+
+
+def test_no_request_no_error_and_no_script(browser: webdriver.Chrome, page: Path) -> None:
+    log(browser, "performance")
+    log(browser, "browser")
+    open_page(browser, page)
+    messages = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
+    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert page.as_uri() in sent, "the log must show at least the page itself"
+    assert [url for url in sent if url not in (page.as_uri(), "data:,")] == []
+    assert log(browser, "browser") == []
+    assert "hit" not in browser.title.split()
+    assert browser.execute_script("return document.scripts.length") == 0
+
+
+@pytest.mark.parametrize("width", [360, 390, 768, 1280])
+def test_no_sideways_scroll(browser: webdriver.Chrome, page: Path, width: int) -> None:
+    open_page(browser, page, width=width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+
+
+def test_tables_scroll_inside_their_own_box(browser: webdriver.Chrome, page: Path) -> None:
+    open_page(browser, page, width=360)
+    wide = "return [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth).length"
+    assert browser.execute_script(wide) > 0
+
+
+CONTRAST = """
+const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
+const lum = c => { const [r, g, b] = c.map(v => linear(v / 255));
+                   return .2126 * r + .7152 * g + .0722 * b; };
+const rgb = s => s.match(/[\\d.]+/g).map(Number);
+const ground = e => { for (; e; e = e.parentElement) { const c = rgb(getComputedStyle(e).backgroundColor);
+                      if (c.length < 4 || c[3] > 0) return c.slice(0, 3); } return [255, 255, 255]; };
+const boxes = [...document.querySelectorAll('body *')].filter(
+  e => !e.closest('svg') && [...e.childNodes].some(n => n.nodeType === 3 && n.textContent.trim()));
+return boxes.map(e => { const [a, b] = [lum(rgb(getComputedStyle(e).color).slice(0, 3)), lum(ground(e))];
+  return [(Math.max(a, b) + .05) / (Math.min(a, b) + .05), e.tagName + '.' + e.className]; });
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_the_contrast_of_wcag_aa(browser: webdriver.Chrome, page: Path, scheme: str) -> None:
+    open_page(browser, page, scheme=scheme)
+    measured = browser.execute_script(CONTRAST)
+    assert len(measured) > 100
+    assert [(round(ratio, 2), where) for ratio, where in measured if ratio < 4.5] == []
+
+
+SVG_CONTRAST = """
+const lum = s => { const c = s.match(/[\\d.]+/g).map(Number).slice(0, 3).map(v => v / 255)
+                     .map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
+                   return .2126 * c[0] + .7152 * c[1] + .0722 * c[2]; };
+return [...document.querySelectorAll('svg g.node')].filter(g => g.querySelector('text') && g.querySelector('path'))
+  .map(g => [lum(getComputedStyle(g.querySelector('text')).fill), lum(getComputedStyle(g.querySelector('path')).fill)])
+  .map(([a, b]) => (Math.max(a, b) + .05) / (Math.min(a, b) + .05));
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_boxes_of_the_diagram_are_readable(browser: webdriver.Chrome, page: Path, scheme: str) -> None:
+    open_page(browser, page, scheme=scheme)
+    measured = browser.execute_script(SVG_CONTRAST)
+    assert measured
+    assert min(measured) >= 4.5
+
+
+def test_light_and_dark_differ(browser: webdriver.Chrome, page: Path) -> None:
+    grounds = []
+    for scheme in ("light", "dark"):
+        open_page(browser, page, scheme=scheme)
+        colour = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        grounds.append(sum(map(int, re.findall(r"\d+", colour))))
+    assert grounds[0] > 600
+    assert grounds[1] < 150
+
+
+def test_sections_are_reached_by_their_anchors(browser: webdriver.Chrome, page: Path) -> None:
+    open_page(browser, page)
+    for section in ("verdict", "findings", "layers", "cost", "structure", "method"):
+        browser.execute_script(f"location.hash = '{section}'")
+        top = browser.execute_script(f"return document.getElementById('{section}').getBoundingClientRect().top")
+        assert -1 <= top <= 800, section
+
+
+def test_prints_with_what_is_folded(browser: webdriver.Chrome, page: Path) -> None:
+    open_page(browser, page)
+    printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
+    assert base64.b64decode(printed["data"]).startswith(b"%PDF")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    heights = browser.execute_script(
+        "return [...document.querySelectorAll('details')].map(d => [d.clientHeight, d.children[0].clientHeight])"
+    )
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+    assert all(whole > head for whole, head in heights)
