@@ -21,8 +21,9 @@ _MAX_CANDIDATES = 12
 def value_bytes(model: Model, value: ir.Value | None) -> Dim | None:
     """Return the bytes of `value`; None where its shape or element type is unknown."""
     shape = model.shape(value) if value is not None else None
-    if value is None or shape is None or value.dtype is None or value.dtype == ir.DataType.STRING:
+    if value is None or shape is None or value.dtype in (None, ir.DataType.STRING, ir.DataType.UNDEFINED):
         return None
+    assert value.dtype is not None
     return tensor_bytes(product(shape), value.dtype)
 
 

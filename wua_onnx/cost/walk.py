@@ -9,12 +9,16 @@ import onnx_ir as ir
 from wua_onnx.cost import memory, registry, training
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.value import Cost, Verdict
+from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol
 from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
+from wua_onnx.model.limits import clean
 
 CONSTANT = "depends on constants only: computed once at load"
 UNUSED = "reaches no output: never run"
 SHAPE_ARITHMETIC = "shape arithmetic"
+# What a rule runs into where ranks, attributes or their types are not those of the specification.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # What a small integer value made from shapes goes through on its way to a Reshape, Expand or Slice.
 # fmt: off
 _SHAPE_OPS = frozenset({
@@ -101,6 +105,11 @@ def _count_node(node: NodeView, model: Model, shapes: frozenset[ir.Value]) -> No
         return _node_cost(node, Cost(), Verdict.FREE, rule.reason, memory.moved(node))
     try:
         cost = rule.count(node)
+    except _MALFORMED as problem:
+        raise ShapeError(
+            f"{node.where}: expected inputs and attributes as its specification says, "
+            f"got {type(problem).__name__}: {clean(str(problem))}"
+        ) from problem
     except ShapeUnknown as problem:
         return _node_cost(node, Cost(), Verdict.UNKNOWN, str(problem), memory.moved(node))
     if rule.by_dtype and _in_integers(node):

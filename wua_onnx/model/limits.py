@@ -13,9 +13,13 @@ MAX_GRAPH_DEPTH = 64  # If/Loop/Scan bodies inside each other
 MAX_NAME = 200  # characters of a name that are kept for display
 
 
-def clean(text: str | None) -> str:
-    """Return `text` as one line of valid, visible characters, at most `MAX_NAME` long."""
-    text = (text or "").encode("utf-8", "replace").decode("utf-8", "replace")
+def clean(text: str | bytes | None) -> str:
+    """Return `text` as one line of valid, visible characters, at most `MAX_NAME` long.
+
+    Protobuf hands over strings that are no valid UTF-8 as bytes.
+    """
+    encoded = text if isinstance(text, bytes) else (text or "").encode("utf-8", "replace")
+    text = encoded.decode("utf-8", "replace")
     shown = "".join(
         c if unicodedata.category(c)[0] not in "CZ" or c == " " else f"\\u{ord(c):04x}" for c in text[:MAX_NAME]
     )

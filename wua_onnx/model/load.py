@@ -58,7 +58,7 @@ def load(model: Any, *, dims: Dims | None = None) -> Model:
         tensor.base_dir = str(folder)
     check_size(ir_model)
     if ir_model.functions:
-        ir_model = InlinePass()(ir_model).model
+        ir_model = _inlined(ir_model)
     table = symbols.normalise(ir_model)
     bound = _bindings(ir_model, table, dims or {})
     symbols.bind(ir_model, bound, table.shown)
@@ -134,10 +134,27 @@ def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
         ) from error
 
 
+def _inlined(model: ir.Model) -> ir.Model:
+    try:
+        return InlinePass()(model).model
+    except Exception as error:  # many kinds, on malformed functions and calls
+        raise ModelError(
+            f"functions: expected calls that can be written out, got {type(error).__name__}: {clean(str(error))}"
+        ) from error
+
+
 def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
     for value in symbols.all_values(model):
-        if value.const_value is not None:
-            yield value.const_value
+        tensor = value.const_value
+        if tensor is None:
+            continue
+        try:
+            int(tensor.dtype)
+        except ValueError as error:
+            raise ModelError(
+                f"initializer {clean(value.name)!r}: expected an element type of ONNX, got {clean(str(error))}"
+            ) from error
+        yield tensor
 
 
 def _bindings(model: ir.Model, table: symbols.SymbolTable, dims: Dims) -> dict[str, int]:
@@ -183,14 +200,14 @@ def _bind_shape(bound: dict[str, int], value: ir.Value, shape: tuple[int, ...]) 
 
 def infer_shapes(model: ir.Model) -> list[str]:
     """Infer every shape of `model` in place; return what stopped the inference, if anything did."""
-    from onnx_shape_inference import OpUsageError, ShapeInferenceError, infer_symbolic_shapes
+    from onnx_shape_inference import infer_symbolic_shapes
 
     logger = logging.getLogger("onnx_shape_inference")
     level = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
         infer_symbolic_shapes(model, warn_on_missing=False)
-    except (OpUsageError, ShapeInferenceError, ValueError, RecursionError) as error:
+    except Exception as error:  # many kinds, on malformed files
         return [f"shape inference stopped: {clean(str(error))}"]
     finally:
         logger.setLevel(level)

@@ -15,7 +15,7 @@ _MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
 
 def _string_list(text: str | None) -> list[str]:
     """Return the list of strings that `text` writes as a Python literal; empty where it writes none."""
-    if not text or len(text) > _MAX_METADATA:
+    if not isinstance(text, str) or not text or len(text) > _MAX_METADATA:
         return []
     try:
         value = ast.literal_eval(text)
@@ -34,7 +34,7 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
     if scopes:
         innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
         return tuple(clean(part) for part in innermost.split(".")) if innermost else ()
-    name = node.name or ""
+    name = node.name if isinstance(node.name, str) else clean(node.name)
     if "/" not in name:
         return ()
     parts = [part for part in name.split("/") if part][:-1]
@@ -46,5 +46,5 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
 
 def module_name(path: tuple[str, ...], node: ir.Node) -> str:
     """Return the path as its framework writes it: dots for PyTorch, slashes for TensorFlow."""
-    slashes = TORCH_SCOPES not in node.metadata_props and not (node.name or "").startswith("/")
+    slashes = TORCH_SCOPES not in node.metadata_props and not clean(node.name).startswith("/")
     return ("/" if slashes else ".").join(path)
