@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ["torch", "tensorflow", "tf2onnx", "onnxruntime", "pygraphviz", "matplotlib", "sympy", "keras"]
 PUBLIC = {
     "analyze": "callable",
     "cost": "callable",
     "convert": "callable",
+    "compare": "callable",
+    "Recorder": "class",
     "Audit": "class",
     "CostReport": "class",
     "LayerAudit": "class",
@@ -28,7 +32,7 @@ PUBLIC = {
 
 def in_fresh_python(code: str) -> str:
     """Run the code in a Python of its own, where nothing has been imported yet; return what it printed."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -72,10 +76,24 @@ def test_unknown_name_is_an_attribute_error() -> None:
         getattr(wua_onnx, misspelt)
 
 
-@pytest.mark.parametrize("first", ["import wua_onnx.cost", "from wua_onnx.cost.registry import rule", "wua.cost"])
-def test_cost_is_a_function_though_a_package_bears_its_name(first: str) -> None:
-    """Importing a submodule sets it as an attribute of its package, over a function of the same name."""
-    assert in_fresh_python(f"import wua_onnx as wua\n{first}\nprint(callable(wua.cost))").strip() == "True"
+@pytest.mark.parametrize(
+    "first",
+    [
+        "pass",
+        "wua.cost",
+        "import wua_onnx.cost",
+        "from wua_onnx.cost import rules",
+        "from wua_onnx.cost.registry import rule",
+        "from wua_onnx import cost; cost('examples/digits.onnx')",
+        "wua.analyze('examples/digits.onnx')",
+    ],
+)
+def test_cost_can_be_called_though_a_package_bears_its_name(first: str) -> None:
+    """Importing a package sets it as an attribute of its parent, over a function of the same name."""
+    code = "print(wua.cost('examples/digits.onnx').at(batch=1).macs)\nfrom wua_onnx.cost import rules, CostReport"
+    # conv1, conv2, fc1, fc2
+    expected = 16 * 9 * 64 + 32 * 16 * 9 * 64 + 512 * 96 + 96 * 10
+    assert int(in_fresh_python(f"import wua_onnx as wua\n{first}\n{code}")) == expected
 
 
 def test_version_is_that_of_the_distribution() -> None:

@@ -77,11 +77,12 @@ def test_first_command_audits_the_shipped_model_on_a_bare_python(clone: Path) ->
         cwd=clone,
         env=outer_environment(),
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         check=False,
     )
-    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.returncode == 0, done.stdout
     last_line = done.stdout.rstrip().splitlines()[-1]
     page = Path(last_line[last_line.index(os.sep) :])
     assert page == clone / "audit.html"

@@ -24,9 +24,17 @@ def room_of(file: Path) -> str:
     return file.relative_to(ROOT / "wua_onnx").parts[0].removesuffix(".py")
 
 
+def nodes_that_run(tree: ast.AST) -> Iterator[ast.AST]:
+    """Walk the tree, leaving out what only the type checker reads."""
+    yield tree
+    if not (isinstance(tree, ast.If) and ast.unparse(tree.test) == "TYPE_CHECKING"):
+        for child in ast.iter_child_nodes(tree):
+            yield from nodes_that_run(child)
+
+
 def imported(tree: ast.AST) -> Iterator[str]:
-    """Yield every module of the package that is imported, `wua_onnx.cost.value` for instance."""
-    for node in ast.walk(tree):
+    """Yield every name that is imported from the package, `wua_onnx.cost.value.Cost` for instance."""
+    for node in nodes_that_run(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("wua_onnx"))
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "wua_onnx":
