@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -36,8 +36,14 @@ def first_block(X: Any) -> Block:
         if block is None:
             raise ConversionError("X: expected at least one batch, got none")
     if isinstance(block, Mapping):
-        return {str(name): value for name, value in block.items() if name not in batches.LABELS}
+        return {str(name): value for name, value in block.items()}
     return tuple(block) if isinstance(block, tuple | list) else (block,)
+
+
+def by_name(block: dict[str, Any], inputs: Collection[str]) -> Block:
+    """Return the block without its labels, by input name; in order where one array stands under another name."""
+    kept = {name: value for name, value in block.items() if name in inputs or name not in batches.LABELS}
+    return kept if len(kept) > 1 or set(kept) <= set(inputs) else tuple(kept.values())
 
 
 def values_of(block: Block) -> tuple[Any, ...]:

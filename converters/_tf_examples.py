@@ -29,18 +29,20 @@ def arrays_for(specs: tuple[Any, ...], X: Any, dims: Dims, where: str) -> list[A
         return [_random(spec, dims, generator) for spec in specs]
     block = _examples.first_block(X)
     values = _ordered(block, specs, where)
+    for value, spec in zip(values, specs, strict=True):
+        _check(value, spec, where)
     samples = _examples.samples_in(tuple(values)) or 1
     size = next((spec.shape[0] for spec in specs if spec.shape.rank), None) or min(samples, _COMPARED)
-    few = _examples.take(tuple(values), size)
-    return [_fitting(value, spec, where) for value, spec in zip(few, specs, strict=True)]
+    few = _examples.values_of(_examples.take(tuple(values), size))
+    return [value.astype(spec.dtype.as_numpy_dtype) for value, spec in zip(few, specs, strict=True)]
 
 
 def _ordered(block: _examples.Block, specs: tuple[Any, ...], where: str) -> list[Array]:
     """Return the arrays of the block in the order of the inputs; one more than those is the labels."""
     names = [spec.name for spec in specs]
     if isinstance(block, dict):
-        if len(block) == 1 == len(names):
-            return [_examples.as_array(next(iter(block.values())))]
+        block = _examples.by_name(block, names)
+    if isinstance(block, dict):
         if set(block) != set(names):
             raise ConversionError(f"{where}: expected inputs {', '.join(names)}, got {', '.join(block)}")
         return [_examples.as_array(block[name]) for name in names]
@@ -50,13 +52,15 @@ def _ordered(block: _examples.Block, specs: tuple[Any, ...], where: str) -> list
     return [_examples.as_array(value) for value in values]
 
 
-def _fitting(array: Array, spec: Any, where: str) -> Array:
+def _check(array: Array, spec: Any, where: str) -> None:
+    """Compare element type and every axis but the batch with what the input declares."""
     dtype = np.dtype(spec.dtype.as_numpy_dtype)
-    if not spec.shape.is_compatible_with(array.shape) or not np.can_cast(array.dtype, dtype, "same_kind"):
+    rank = spec.shape.rank
+    fits = rank is None or (rank == array.ndim and spec.shape[1:].is_compatible_with(array.shape[1:]))
+    if not fits or not np.can_cast(array.dtype, dtype, "same_kind"):
         raise ConversionError(
             f"{where}, input {spec.name!r}: expected {dtype} {spec.shape}, got {array.dtype} {list(array.shape)}"
         )
-    return array.astype(dtype)
 
 
 def _random(spec: Any, dims: Dims, generator: np.random.Generator) -> Array:

@@ -22,7 +22,7 @@ def import_package(name: str) -> Any:
     Raises:
         MissingDependency: it is not installed.
     """
-    if name in sys.modules:
+    if sys.modules.get(name) is not None:
         return sys.modules[name]
     try:
         # TensorFlow's native code logs to the process's stderr while it loads; 3 leaves its fatal errors.
@@ -30,7 +30,8 @@ def import_package(name: str) -> Any:
             warnings.simplefilter("ignore")
             return importlib.import_module(name)
     except ImportError as error:
-        raise MissingDependency(name, "tensorflow", "converting a Keras or TensorFlow model") from error
+        absent = (error.name or name).partition(".")[0]  # keras itself fails where tensorflow is missing
+        raise MissingDependency(absent, "tensorflow", "converting a Keras or TensorFlow model") from error
 
 
 @contextlib.contextmanager

@@ -31,8 +31,9 @@ def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> 
     """
     paths = _paths_by_value(model, variables)
     taken = {str(node.name) for node in model.graph.all_nodes()}
+    runs_in: dict[ir.Node, str | None] = {}
     for node in model.graph.all_nodes():
-        _, new = _relative(str(node.name), scopes)
+        runs_in[node], new = _relative(str(node.name), scopes)
         if new != node.name:
             node.name = _unused(new, taken)
     taken = {str(value.name) for value in _values(model)}
@@ -40,6 +41,9 @@ def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> 
     for old, value in list(model.graph.initializers.items()):
         layer, new = _relative(old, scopes)
         parameter = paths.get(old, "").rpartition("/")[2]
+        if parameter and layer is None:
+            # A constant made while folding, outside of every scope: the layer is that of its user.
+            layer = next((runs_in[user] for user in value.consumers()), None)
         if parameter:
             new = paths[old] if layer is None else f"{layer}/{parameter}".lstrip("/")
         if new != old:

@@ -76,10 +76,12 @@ def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
     args, kwargs = program.example_inputs or ((), {})
     if X is not None:
         block = _take_as_traced(_tensors(_examples.first_block(X), program), program)
-        names = program.graph_signature.user_inputs
+        names = [str(name) for name in program.graph_signature.user_inputs]
+        if isinstance(block, dict):
+            block = _examples.by_name(block, names)
         if isinstance(block, dict) and set(block) != set(names):
-            raise ConversionError(f"{where}: expected inputs {', '.join(map(str, names))}, got {', '.join(block)}")
-        leaves = [block[str(name)] for name in names] if isinstance(block, dict) else list(block)
+            raise ConversionError(f"{where}: expected inputs {', '.join(names)}, got {', '.join(block)}")
+        leaves = [block[name] for name in names] if isinstance(block, dict) else list(block)
         if len(leaves) == len(names) + 1:
             leaves.pop()  # labels
         if len(leaves) != len(names):
@@ -158,6 +160,8 @@ def _bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any,
     signature = inspect.signature(module.forward)
     takes = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    if isinstance(block, dict) and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        block = _examples.by_name(block, signature.parameters.keys())
     if not isinstance(block, dict) and len(block) == len(takes) + 1 and not variadic:
         block = block[:-1]
     try:

@@ -1,0 +1,284 @@
+"""Keras and TensorFlow: what comes out runs, computes the same, and bears its author's names."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from wua_onnx.converters import _base, is_convertible, to_onnx
+
+from wua_onnx.errors import ConversionError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    import tensorflow as tf
+
+layers = keras.layers
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> None:
+    keras.utils.set_random_seed(0)
+    keras.backend.clear_session()
+
+
+def samples(*shape: int) -> Array:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def randomized(model: Any) -> Any:
+    """Give every variable values of its own: an untrained bias or moving mean of zeros hides mistakes."""
+    generator = np.random.default_rng(1)
+    for variable in model.variables:
+        if variable.dtype == "float32":
+            variable.assign(generator.uniform(0.05, 0.5, variable.shape))
+    return model
+
+
+def cnn() -> Any:
+    return randomized(
+        keras.Sequential(
+            [
+                keras.Input((5, 5, 2), name="image"),
+                layers.Conv2D(3, 3, name="first"),
+                layers.BatchNormalization(name="norm"),
+                layers.ReLU(name="active"),
+                layers.Flatten(),
+                layers.Dropout(0.5),
+                layers.Dense(7, activation="softmax", name="last"),
+            ],
+            name="net",
+        )
+    )
+
+
+def nested() -> Any:
+    """A block with a layer named like one outside, a layer used twice, two inputs, two named outputs."""
+    block = keras.Sequential(
+        [keras.Input((5,)), layers.Dense(7, name="one"), layers.Dense(3, name="dense_1")], name="blk"
+    )
+    a, b = keras.Input((5,), name="a"), keras.Input((2,), name="b")
+    shared = layers.Dense(3, name="dense")
+    left = layers.Dense(2, name="dense_1")(shared(shared(block(a))))
+    right = layers.Dense(11, name="dense_1_1")(b)
+    return randomized(keras.Model({"a": a, "b": b}, {"z": left, "y": right}, name="net"))
+
+
+def weights(path: Path) -> dict[str, tuple[int, ...]]:
+    return {i.name: tuple(i.dims) for i in onnx.load(path).graph.initializer if len(i.dims) > 1}
+
+
+def node_names(path: Path) -> list[str]:
+    return [node.name for node in onnx.load(path).graph.node]
+
+
+def run(path: Path, **feeds: Array) -> dict[str, Array]:
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, feeds), strict=True))
+
+
+def saved(model: Any, path: Path) -> Path:
+    """Write a Keras file, or a SavedModel where `path` has no suffix."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy and of HDF5
+        if path.suffix:
+            model.save(path)
+        else:
+            model.export(path, verbose=False)
+    return path
+
+
+def test_sequential(tmp_path: Path) -> None:
+    model = cnn()
+    converted = to_onnx(model, tmp_path / "m.onnx")
+    assert (converted.framework, converted.framework_version) == ("keras", keras.__version__)
+    assert converted.warnings == ()
+    assert converted.max_difference is not None
+    assert converted.max_difference < 1e-5
+    x = samples(13, 5, 5, 2)
+    np.testing.assert_allclose(run(converted.path, image=x)["last"], model(x, training=False), atol=1e-5)
+    shape = onnx.load(converted.path).graph.input[0].type.tensor_type.shape
+    assert [d.dim_param or d.dim_value for d in shape.dim] == ["batch", 5, 5, 2]
+
+
+def test_names_are_those_of_layers_and_parameters(tmp_path: Path) -> None:
+    converted = to_onnx(cnn(), tmp_path / "m.onnx")
+    assert {"first/kernel": (3, 2, 3, 3), "last/kernel": (27, 7)}.items() <= weights(converted.path).items()
+    assert converted.layer_names["first/kernel"] == "first"
+    assert converted.layer_names["last/kernel"] == "last"
+    owners = {name.partition("/")[0] for name in node_names(converted.path) if "/" in name}
+    assert {"first", "norm", "active", "flatten", "last"} <= owners
+    assert not any("net" in name for name in node_names(converted.path))
+
+
+@pytest.mark.parametrize("exported", [False, True], ids=["model", "SavedModel"])
+def test_nested_and_shared_layers(tmp_path: Path, exported: bool) -> None:
+    """Scopes number everything (`dense_1` runs in `dense_1_1`), which must not be mistaken for another layer."""
+    model = nested()
+    given = saved(model, tmp_path / "saved") if exported else model
+    feeds = {"a": samples(9, 5), "b": samples(9, 2)}
+    converted = to_onnx(given, tmp_path / "m.onnx", feeds)
+    expected = {"blk/one": (5, 7), "blk/dense_1": (7, 3), "dense": (3, 3), "dense_1": (3, 2), "dense_1_1": (2, 11)}
+    found = {converted.layer_names[name]: shape for name, shape in weights(converted.path).items()}
+    assert found == expected
+    nodes = sorted(name for name in node_names(converted.path) if "MatMul" in name)
+    assert nodes == sorted(["dense/MatMul_1", *(f"{name}/MatMul" for name in expected)])
+    outputs = list(run(converted.path, **feeds).values())
+    made = model(feeds, training=False)
+    for got, name in zip(outputs, ["y", "z"], strict=True):
+        np.testing.assert_allclose(got, made[name], atol=1e-5)
+
+
+def test_layer_with_several_weights_names_each(tmp_path: Path) -> None:
+    model = randomized(keras.Sequential([keras.Input((7, 7, 3)), layers.SeparableConv2D(5, 3, name="sep")]))
+    converted = to_onnx(model, tmp_path / "m.onnx")
+    assert sorted(converted.layer_names.values()) == ["sep.depthwise_kernel", "sep.pointwise_kernel"]
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_files(tmp_path: Path, suffix: str) -> None:
+    model = cnn()
+    file = saved(model, tmp_path / f"m{suffix}")
+    assert is_convertible(file)
+    converted = to_onnx(str(file), tmp_path / "m.onnx", samples(9, 5, 5, 2))
+    assert {"first", "last"} <= set(converted.layer_names.values())
+    x = samples(13, 5, 5, 2)
+    np.testing.assert_allclose(run(converted.path, image=x)["last"], model(x, training=False), atol=1e-5)
+
+
+def test_saved_model(tmp_path: Path) -> None:
+    model = cnn()
+    converted = to_onnx(saved(model, tmp_path / "saved"), tmp_path / "m.onnx")
+    assert (converted.framework, converted.framework_version) == ("tensorflow", tf.__version__)
+    assert {"first/kernel": "first", "last/kernel": "last"}.items() <= converted.layer_names.items()
+    x = samples(13, 5, 5, 2)
+    np.testing.assert_allclose(run(converted.path, image=x)["output_0"], model(x, training=False), atol=1e-5)
+
+
+def test_saved_model_without_the_default_signature_lists_its_own(tmp_path: Path) -> None:
+    module = tf.Module()
+    function = tf.function(lambda x: x + 1, input_signature=[tf.TensorSpec([None, 5])])
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"score": function, "embed": function})
+    with pytest.raises(ConversionError, match=r"expected the signature 'serving_default', got .* embed, score"):
+        to_onnx(tmp_path / "saved", tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu", "silu", "tanh"])
+def test_activations(tmp_path: Path, activation: str) -> None:
+    model = randomized(keras.Sequential([keras.Input((5,)), layers.Dense(7, activation=activation)]))
+    converted = to_onnx(model, tmp_path / "m.onnx", samples(9, 5))
+    x = np.linspace(-4, 4, 55, dtype=np.float32).reshape(11, 5)
+    got = next(iter(run(converted.path, **{model.inputs[0].name: x}).values()))
+    np.testing.assert_allclose(got, model(x), atol=1e-5)
+
+
+def test_subclass_is_traced_for_x(tmp_path: Path) -> None:
+    class Mine(keras.Model):  # type: ignore[misc] # keras is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = layers.Dense(7, name="hidden")
+
+        def call(self, x: Any) -> Any:
+            return self.hidden(x)
+
+    with pytest.raises(ConversionError, match="never built: pass X"):
+        to_onnx(Mine(), tmp_path / "m.onnx")
+    converted = to_onnx(Mine(), tmp_path / "m.onnx", np.random.default_rng(0).standard_normal((9, 5)))
+    assert converted.layer_names == {"hidden/kernel": "hidden"}
+
+
+def test_tracing_leaves_the_layers_as_they_were(tmp_path: Path) -> None:
+    model = nested()
+    to_onnx(model, tmp_path / "m.onnx")
+    assert not any("call" in vars(layer) for layer in [model, *model.layers, *model.get_layer("blk").layers])
+
+
+def test_function_and_module(tmp_path: Path) -> None:
+    class Scale(tf.Module):  # type: ignore[misc] # tensorflow is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = tf.Variable(samples(5, 3), name="w")
+
+        @tf.function(input_signature=[tf.TensorSpec([None, 5], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        def __call__(self, x: Any) -> Any:
+            return tf.nn.relu(x @ self.w)
+
+    module, x = Scale(), samples(9, 5)
+    expected = np.maximum(x @ samples(5, 3), 0)
+    free = tf.function(lambda q: {"out": tf.nn.relu(q @ module.w)})
+    for given, X, name in [(module, None, "x"), (module.__call__, x, "x"), (free, tf.constant(x), "q")]:
+        assert is_convertible(given)
+        converted = to_onnx(given, tmp_path / "m.onnx", X)
+        assert converted.max_difference is not None
+        np.testing.assert_allclose(next(iter(run(converted.path, **{name: x}).values())), expected, atol=1e-5)
+        assert weights(converted.path) == {"w": (5, 3)}
+
+
+def test_function_without_signature_needs_x(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="expected an input_signature, or X"):
+        to_onnx(tf.function(lambda x: x), tmp_path / "m.onnx")
+
+
+def test_weights_beyond_the_limit_of_protobuf_take_the_other_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_base, "EXTERNAL_ABOVE", 5_000)
+    model = randomized(keras.Sequential([keras.Input((53,)), layers.Dense(59, name="big")]))
+    converted = to_onnx(model, tmp_path / "m.onnx")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["m.onnx", "m.onnx.data"]
+    assert converted.layer_names == {"big/kernel": "big"}
+    assert (tmp_path / "m.onnx").stat().st_size < 53 * 59 * 4
+    x = samples(3, 53)
+    np.testing.assert_allclose(run(converted.path, **{model.inputs[0].name: x})["big"], model(x), atol=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_file_with_a_lambda_is_refused(tmp_path: Path, suffix: str) -> None:
+    model = keras.Sequential([keras.Input((5,)), layers.Lambda(lambda x: x * 2)])
+    file = saved(model, tmp_path / f"m{suffix}")
+    target = tmp_path / "m.onnx"
+    target.write_text("old")
+    with pytest.raises(ConversionError, match=r"without running code .*, got a Lambda layer.*safe_mode=False"):
+        to_onnx(file, target)
+    assert target.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, "m.onnx"])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (samples(9, 5, 5, 3), r"input 'image': expected float32 \(None, 5, 5, 2\), got float32 \[9, 5, 5, 3\]"),
+        ({"image": samples(9, 5, 5, 2), "mask": samples(9, 5)}, "expected inputs image, got image, mask"),
+        ((samples(9, 5), samples(9, 5), samples(9, 5)), r"expected 1 inputs \(image\), got 3"),
+    ],
+    ids=["shape", "name", "number"],
+)
+def test_bad_x(tmp_path: Path, X: Any, message: str) -> None:
+    with pytest.raises(ConversionError, match=message):
+        to_onnx(cnn(), tmp_path / "m.onnx", X)
+
+
+def test_operator_without_equivalent_is_named_with_its_layer(tmp_path: Path) -> None:
+    class Odd(keras.layers.Layer):  # type: ignore[misc] # keras is untyped
+        def call(self, x: Any) -> Any:
+            return tf.math.lgamma(x)
+
+    model = keras.Sequential([keras.Input((5,)), Odd(name="strange")])
+    with pytest.raises(ConversionError, match="got Lgamma in strange"):
+        to_onnx(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "data"), [("m.keras", b"no zip"), ("m.h5", b"no HDF5"), ("m.tflite", b"")])
+def test_damaged_files(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ConversionError, match=rf"{name}: expected .*, got"):
+        to_onnx(tmp_path / name, tmp_path / "m.onnx")
