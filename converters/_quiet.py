@@ -101,11 +101,13 @@ def reason(error: BaseException) -> str:
 
 @contextlib.contextmanager
 def environment(**variables: str) -> Iterator[None]:
-    """Set environment variables that are not set yet, for the body only."""
-    new = [name for name in variables if name not in os.environ]
-    os.environ.update({name: variables[name] for name in new})
+    """Set environment variables for the body only."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        for name in new:
+        for name, value in before.items():
             os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value

@@ -26,7 +26,8 @@ def import_package(name: str) -> Any:
         return sys.modules[name]
     try:
         # TensorFlow's native code logs to the process's stderr while it loads; 3 leaves its fatal errors.
-        with environment(TF_CPP_MIN_LOG_LEVEL="3"), _native_stderr_discarded(), warnings.catch_warnings():
+        level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")
+        with environment(TF_CPP_MIN_LOG_LEVEL=level), _native_stderr_discarded(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return importlib.import_module(name)
     except ImportError as error:

@@ -163,14 +163,6 @@ def test_saved_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(run(converted.path, image=x)["output_0"], model(x, training=False), atol=1e-5)
 
 
-def test_saved_model_without_the_default_signature_lists_its_own(tmp_path: Path) -> None:
-    module = tf.Module()
-    function = tf.function(lambda x: x + 1, input_signature=[tf.TensorSpec([None, 5])])
-    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"score": function, "embed": function})
-    with pytest.raises(ConversionError, match=r"expected the signature 'serving_default', got .* embed, score"):
-        to_onnx(tmp_path / "saved", tmp_path / "m.onnx")
-
-
 @pytest.mark.parametrize("activation", ["gelu", "relu", "silu", "tanh"])
 def test_activations(tmp_path: Path, activation: str) -> None:
     model = randomized(keras.Sequential([keras.Input((5,)), layers.Dense(7, activation=activation)]))
@@ -222,11 +214,6 @@ def test_function_and_module(tmp_path: Path) -> None:
         assert weights(converted.path) == {"w": (5, 3)}
 
 
-def test_function_without_signature_needs_x(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="expected an input_signature, or X"):
-        to_onnx(tf.function(lambda x: x), tmp_path / "m.onnx")
-
-
 def test_weights_beyond_the_limit_of_protobuf_take_the_other_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,47 +225,3 @@ def test_weights_beyond_the_limit_of_protobuf_take_the_other_way(
     assert (tmp_path / "m.onnx").stat().st_size < 53 * 59 * 4
     x = samples(3, 53)
     np.testing.assert_allclose(run(converted.path, **{model.inputs[0].name: x})["big"], model(x), atol=1e-4)
-
-
-@pytest.mark.parametrize("suffix", [".keras", ".h5"])
-def test_file_with_a_lambda_is_refused(tmp_path: Path, suffix: str) -> None:
-    model = keras.Sequential([keras.Input((5,)), layers.Lambda(lambda x: x * 2)])
-    file = saved(model, tmp_path / f"m{suffix}")
-    target = tmp_path / "m.onnx"
-    target.write_text("old")
-    with pytest.raises(ConversionError, match=r"without running code .*, got a Lambda layer.*safe_mode=False"):
-        to_onnx(file, target)
-    assert target.read_text() == "old"
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, "m.onnx"])
-
-
-@pytest.mark.parametrize(
-    ("X", "message"),
-    [
-        (samples(9, 5, 5, 3), r"input 'image': expected float32 \(None, 5, 5, 2\), got float32 \[9, 5, 5, 3\]"),
-        ({"image": samples(9, 5, 5, 2), "mask": samples(9, 5)}, "expected inputs image, got image, mask"),
-        ((samples(9, 5), samples(9, 5), samples(9, 5)), r"expected 1 inputs \(image\), got 3"),
-    ],
-    ids=["shape", "name", "number"],
-)
-def test_bad_x(tmp_path: Path, X: Any, message: str) -> None:
-    with pytest.raises(ConversionError, match=message):
-        to_onnx(cnn(), tmp_path / "m.onnx", X)
-
-
-def test_operator_without_equivalent_is_named_with_its_layer(tmp_path: Path) -> None:
-    class Odd(keras.layers.Layer):  # type: ignore[misc] # keras is untyped
-        def call(self, x: Any) -> Any:
-            return tf.math.lgamma(x)
-
-    model = keras.Sequential([keras.Input((5,)), Odd(name="strange")])
-    with pytest.raises(ConversionError, match="got Lgamma in strange"):
-        to_onnx(model, tmp_path / "m.onnx")
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize(("name", "data"), [("m.keras", b"no zip"), ("m.h5", b"no HDF5"), ("m.tflite", b"")])
-def test_damaged_files(tmp_path: Path, name: str, data: bytes) -> None:
-    (tmp_path / name).write_bytes(data)
-    with pytest.raises(ConversionError, match=rf"{name}: expected .*, got"):
-        to_onnx(tmp_path / name, tmp_path / "m.onnx")

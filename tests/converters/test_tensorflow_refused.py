@@ -1,0 +1,94 @@
+"""What of Keras and TensorFlow is refused, and in which words."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from wua_onnx.converters import to_onnx
+
+from wua_onnx.errors import ConversionError
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+    import tensorflow as tf
+
+layers = keras.layers
+Array = np.ndarray[Any, Any]
+
+
+def samples(*shape: int) -> Array:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def saved(model: Any, path: Path) -> Path:
+    """Write a Keras file, or a SavedModel where `path` has no suffix."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy and of HDF5
+        if path.suffix:
+            model.save(path)
+        else:
+            model.export(path, verbose=False)
+    return path
+
+
+def test_function_without_signature_needs_x(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="expected an input_signature, or X"):
+        to_onnx(tf.function(lambda x: x), tmp_path / "m.onnx")
+
+
+def test_saved_model_without_the_default_signature_lists_its_own(tmp_path: Path) -> None:
+    module = tf.Module()
+    function = tf.function(lambda x: x + 1, input_signature=[tf.TensorSpec([None, 5])])
+    tf.saved_model.save(module, str(tmp_path / "saved"), signatures={"score": function, "embed": function})
+    with pytest.raises(ConversionError, match=r"expected the signature 'serving_default', got .* embed, score"):
+        to_onnx(tmp_path / "saved", tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_file_with_a_lambda_is_refused(tmp_path: Path, suffix: str) -> None:
+    model = keras.Sequential([keras.Input((5,)), layers.Lambda(lambda x: x * 2)])
+    file = saved(model, tmp_path / f"m{suffix}")
+    target = tmp_path / "m.onnx"
+    target.write_text("old")
+    with pytest.raises(ConversionError, match=r"without running code .*, got a Lambda layer.*safe_mode=False"):
+        to_onnx(file, target)
+    assert target.read_text() == "old"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([file.name, "m.onnx"])
+
+
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (samples(9, 5, 5, 3), r"input 'image': expected float32 \(None, 5, 5, 2\), got float32 \[9, 5, 5, 3\]"),
+        ({"image": samples(9, 5, 5, 2), "mask": samples(9, 5)}, "expected inputs image, got image, mask"),
+        ((samples(9, 5), samples(9, 5), samples(9, 5)), r"expected 1 inputs \(image\), got 3"),
+    ],
+    ids=["shape", "name", "number"],
+)
+def test_bad_x(tmp_path: Path, X: Any, message: str) -> None:
+    model = keras.Sequential([keras.Input((5, 5, 2), name="image"), layers.Flatten(), layers.Dense(3)], name="net")
+    with pytest.raises(ConversionError, match=message):
+        to_onnx(model, tmp_path / "m.onnx", X)
+
+
+def test_operator_without_equivalent_is_named_with_its_layer(tmp_path: Path) -> None:
+    class Odd(keras.layers.Layer):  # type: ignore[misc] # keras is untyped
+        def call(self, x: Any) -> Any:
+            return tf.math.lgamma(x)
+
+    model = keras.Sequential([keras.Input((5,)), Odd(name="strange")])
+    with pytest.raises(ConversionError, match="got Lgamma in strange"):
+        to_onnx(model, tmp_path / "m.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "data"), [("m.keras", b"no zip"), ("m.h5", b"no HDF5"), ("m.tflite", b"")])
+def test_damaged_files(tmp_path: Path, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(ConversionError, match=rf"{name}: expected .*, got"):
+        to_onnx(tmp_path / name, tmp_path / "m.onnx")
