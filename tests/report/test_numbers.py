@@ -38,18 +38,25 @@ def test_written(value: n.Number, count: str, short: str, size: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "count", "short"),
+    ("text", "count", "short", "size"),
     [
-        ("2*batch*seq", "2·batch·seq", "2·batch·seq MACs"),
-        ("1769472*seq**2 + 55*s72000", "1,769,472·seq² + 55·s72000", "(1,769,472·seq² + 55·s72000) MACs"),
-        ("seq**12", "seq¹²", "seq¹² MACs"),
-        ("<b>", "<b>", "<b> MACs"),
-        ("a\u202eb", "a\\u202eb", "a\\u202eb MACs"),
+        ("2*batch*seq", "2·batch·seq", "2 MACs · batch·seq", "2 B · batch·seq"),
+        ("4089184256*batch", "4,089,184,256·batch", "4.09 GMACs · batch", "3.81 GiB · batch"),
+        ("5*seq**12", "5·seq¹²", "5 MACs · seq¹²", "5 B · seq¹²"),
+        (
+            "1769472*seq**2 + 55*s72000",
+            "1,769,472·seq² + 55·s72000",
+            "(1.77 M·seq² + 55·s72000) MACs",
+            "(1.77 M·seq² + 55·s72000) bytes",
+        ),
+        ("max(7, 5*n)", "max(7, 5·n)", "max(7, 5·n) MACs", "max(7, 5·n) bytes"),
+        ("<b>", "<b>", "<b> MACs", "<b> bytes"),
+        ("a\u202eb", "a\\u202eb", "a\\u202eb MACs", "a\\u202eb bytes"),
     ],
 )
-def test_symbolic_numbers_show_their_text(text: str, count: str, short: str) -> None:
-    assert n.count({"text": text}) == count
-    assert n.short({"text": text}, "MACs") == short
+def test_symbolic_numbers_show_their_text(text: str, count: str, short: str, size: str) -> None:
+    value = {"text": text}
+    assert (n.count(value), n.short(value, "MACs"), n.size(value)) == (count, short, size)
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,23 @@ def test_tiles_of_a_recorded_model() -> None:
 
 def test_bounds_and_symbols_stand_in_the_tiles() -> None:
     view = page(transformer())
-    assert tile(view, "MACs")[0] == "≥ (21,233,664·batch·seq + 9,216·batch·seq²) MACs"
+    assert tile(view, "MACs") == (
+        "≥ (21.2 M·batch·seq + 9.22 k·batch·seq²) MACs",
+        "21,233,664·batch·seq + 9,216·batch·seq²",
+    )
     assert tile(view, "Peak activations") == ("not known", "not known")
     assert view.bound.label == "lower bound"
     assert "of them integer" in {fact.label for fact in view.cost.totals}
+
+
+def test_a_common_factor_leaves_shares_and_a_long_expression_its_symbols() -> None:
+    audit = transformer()
+    terms = " + ".join(f"{1000 + i}*batch*seq**{i}" for i in range(2, 13))
+    audit["cost"].update(macs={"text": "11796480*batch*seq"}, peak_activation_bytes={"text": terms})
+    view = page(audit)
+    assert view.layers[1].macs_share == "5.0 %"
+    assert tile(view, "MACs")[0] == "≥ 11.8 MMACs · batch·seq"
+    assert tile(view, "Peak activations")[0] == "depends on batch, seq"
 
 
 def test_unknown_is_never_zero() -> None:
@@ -44,7 +57,7 @@ def test_unknown_is_never_zero() -> None:
         layer.update(macs=None, dead_neurons=None)
         layer["criteria"]["activation"].update(metrics={}, baseline=None)
     view = page(audit)
-    assert {t.figure for t in view.tiles} == {"not known"}
+    assert {t.value for t in view.tiles} == {"not known"}
     operator, layer_row = view.cost.operators[0], view.layers[0]
     assert operator.macs == operator.flops == operator.int_ops == operator.bytes == "not known"
     assert operator.length is None

@@ -27,6 +27,7 @@ from wua_onnx.recording import NeuronStatistics
 Json: TypeAlias = dict[str, Any]
 
 MAX_NETWORK_WEIGHTS = 200_000  # a neuron diagram reads its weights; beyond this it would show too little of them
+MAX_NETWORK_LAYERS = 12
 _HIDDEN = (CONSTANT, UNUSED, SHAPE_ARITHMETIC)
 
 
@@ -156,7 +157,7 @@ def neurons_json(
 
 def _is_stack(layers: Sequence[Layer]) -> bool:
     fit = all(a.shape[1] == b.shape[0] for a, b in pairwise(layers) if a.kind == b.kind)
-    small = sum(layer.size for layer in layers) <= MAX_NETWORK_WEIGHTS
+    small = sum(layer.size for layer in layers) <= MAX_NETWORK_WEIGHTS and len(layers) <= MAX_NETWORK_LAYERS
     return fit and small and all(layer.kind == "dense" and len(layer.uses) == 1 for layer in layers)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wua_onnx._text import visible
@@ -22,7 +22,9 @@ _INTEGER = re.compile(r"-?[0-9]{1,4000}", re.ASCII)  # Python refuses to read lo
 _LONG_RUN = re.compile(r"(?<![\w.])[0-9]{4,}(?![\w.])", re.ASCII)
 _POWER = re.compile(r"\*\*([0-9]{1,3})(?![0-9.])", re.ASCII)
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
-_SYMBOLIC_LENGTH = 400
+_MONOMIAL = re.compile(r"([0-9]{1,4000})\*([^-+*/(),\s][^-+/(),\s]*)", re.ASCII)  # 12*batch*seq**2
+_SYMBOLIC_LENGTH = 400  # characters of an expression
+_LINE = 60
 
 
 def number(value: Number) -> int | float | None:
@@ -38,8 +40,7 @@ def symbolic(value: Number) -> str | None:
     """Return the text of a symbolic Number, set with product dots and superscripts; None where it has a value."""
     if not isinstance(value, Mapping):
         return None
-    text = _POWER.sub(lambda match: match[1].translate(_SUPERSCRIPTS), visible(value.get("text", ""), _SYMBOLIC_LENGTH))
-    return _LONG_RUN.sub(lambda match: f"{int(match[0]):,}", text).replace("*", "·")
+    return _set(visible(value.get("text", ""), _SYMBOLIC_LENGTH), lambda match: f"{int(match[0]):,}")
 
 
 def count(value: Number) -> str:
@@ -57,20 +58,18 @@ def amount(value: Number) -> str:
 
 
 def short(value: Number, unit: str = "") -> str:
-    """Return three significant digits with a decimal prefix: `25.6 M`, `4.09 GMACs`."""
-    known = number(value)
-    if known is None:
-        return _symbolic_with(value, unit)
-    text, prefix = _scaled(known, 1000, _DECIMAL)
-    return f"{text} {prefix}{unit}".rstrip()
+    """Return three significant digits with a decimal prefix: `25.6 M`, `4.09 GMACs`, `4.09 GMACs · batch`."""
+    return _scaled_text(value, 1000, _DECIMAL, unit)
 
 
 def size(value: Number) -> str:
     """Return a number of bytes with a binary prefix: `97.8 MiB`."""
-    known = number(value)
-    if known is None:
-        return _symbolic_with(value, "bytes")
-    return " ".join(_scaled(known, 1024, _BINARY))
+    return _scaled_text(value, 1024, _BINARY, "")
+
+
+def is_long(value: Number) -> bool:
+    """Return whether a symbolic Number takes more than a line even with its factors rounded."""
+    return isinstance(value, Mapping) and len(short(value)) > _LINE
 
 
 def percent(share: Number) -> str:
@@ -92,7 +91,13 @@ def decimal(value: Number, digits: int = 3) -> str:
 
 
 def ratio(part: Number, whole: Number) -> float | None:
-    """Return `part / whole`, None unless both are known numbers and the whole is positive."""
+    """Return `part / whole`, None unless both are known and the whole is positive.
+
+    Two symbolic numbers have a ratio where they differ in their factor only: `3*batch` is 0.25 of `12*batch`.
+    """
+    first, second = _monomial(part), _monomial(whole)
+    if first and second and first[1] == second[1]:
+        part, whole = first[0], second[0]
     a, b = _float(part), _float(whole)
     return None if a is None or b is None or b <= 0 else a / b
 
@@ -115,12 +120,37 @@ def _float(value: Number) -> float | None:
     return None if known is None or abs(known) > 1e300 else float(known)
 
 
-def _symbolic_with(value: Number, unit: str) -> str:
-    text = symbolic(value)
-    if text is None:
+def _set(text: str, factor: Callable[[re.Match[str]], str]) -> str:
+    """Return an expression with product dots and superscripts, its larger numbers written by `factor`."""
+    raised = _POWER.sub(lambda match: match[1].translate(_SUPERSCRIPTS), text)
+    return _LONG_RUN.sub(factor, raised).replace("*", "·")
+
+
+def _monomial(value: Number) -> tuple[int, str] | None:
+    """Return the integer factor of a symbolic product and the rest of it; None for anything else."""
+    match = _MONOMIAL.fullmatch(str(value.get("text", ""))) if isinstance(value, Mapping) else None
+    return (int(match[1]), match[2]) if match else None
+
+
+def _scaled_text(value: Number, base: int, prefixes: tuple[str, ...], unit: str) -> str:
+    known = number(value)
+    if known is not None:
+        text, prefix = _scaled(known, base, prefixes)
+        return f"{text} {prefix}{unit}".rstrip()
+    if not isinstance(value, Mapping):
         return NOT_KNOWN
-    grouped = f"({text})" if unit and (" + " in text or " - " in text) else text
-    return f"{grouped} {unit}".rstrip()
+    product = _monomial(value)
+    if product is not None:
+        text, prefix = _scaled(product[0], base, prefixes)
+        return f"{text} {prefix}{unit}".rstrip() + f" · {symbolic({'text': product[1]})}"
+    unit = unit or ("bytes" if prefixes is _BINARY else "")
+    text = _set(visible(value.get("text", ""), _SYMBOLIC_LENGTH), _rounded)
+    return f"({text}) {unit}" if unit and (" + " in text or " - " in text) else f"{text} {unit}".rstrip()
+
+
+def _rounded(match: re.Match[str]) -> str:
+    text, prefix = _scaled(int(match[0]), 1000, _DECIMAL)
+    return f"{text} {prefix}".rstrip()
 
 
 def _scaled(value: int | float, base: int, prefixes: tuple[str, ...]) -> tuple[str, str]:

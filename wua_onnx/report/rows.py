@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from wua_onnx._text import visible
+from wua_onnx._text import shortened, visible
 from wua_onnx.report import numbers as n
 
 Json = Mapping[str, Any]
 
 SEVERITIES = ("high", "medium", "low", "info")
 NOTHING = "–"
+_CELL = 80  # characters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,8 @@ def layer_row(layer: Json, index: int, total_macs: n.Number) -> LayerRow:
         kind=visible(layer["kind"]),
         shape=shape(layer["weight_shape"]),
         weights=n.count(layer["weights"]),
-        macs=n.short(layer["macs"]),
-        macs_share=n.percent(share) if share is not None else n.short(layer["macs"]),
+        macs=_line(n.short(layer["macs"])),
+        macs_share=n.percent(share) if share is not None else _line(n.short(layer["macs"])),
         macs_length=_length(share),
         utilization=_reading(metrics, baseline, bands, "utilization", n.percent),
         redundancy=_reading(metrics, baseline, bands, "redundancy", n.decimal),
@@ -118,12 +119,12 @@ def cost_row(row: Json, name: str, total_macs: n.Number, detail: str = "") -> Co
         detail=visible(detail),
         depth=row.get("depth", 0),
         count=n.count(row.get("count", row.get("nodes", 1))),
-        macs=n.short(row["macs"]),
+        macs=_line(n.short(row["macs"])),
         share=n.percent(share) if share is not None else NOTHING,
         length=_length(share),
-        flops=n.short(row["flops"]),
-        int_ops=n.short(row.get("int_ops", 0)),
-        bytes=n.size(row["bytes"]),
+        flops=_line(n.short(row["flops"])),
+        int_ops=_line(n.short(row.get("int_ops", 0))),
+        bytes=_line(n.size(row["bytes"])),
         verdict=visible(row.get("verdict", "")),
         reason=visible(row.get("reason") or ""),
     )
@@ -140,6 +141,11 @@ def shape(dims: Sequence[Any] | None) -> str:
     if dims is None:
         return "?"
     return " × ".join(n.symbolic(d) or visible("?" if d is None else d, 60) for d in dims) or "scalar"
+
+
+def _line(text: str) -> str:
+    """Return what of an expression fits a cell."""
+    return shortened(text, _CELL)
 
 
 def _rank(finding: Json) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,7 @@ from wua_onnx.report import numbers as n
 
 Json = Mapping[str, Any]
 
+_FIGURE = re.compile(r"([0-9.,]+)(?: (.+))?")
 EFFICIENT, REDUNDANT = 0.7, 0.3  # bands of utilization
 SLACK = 0.9  # of the untrained value: what lies above it is no sign of slack
 SMALL_GAIN = 0.02  # of all weights: a layer that has less to give is not named
@@ -99,16 +101,20 @@ def verdict_of(audit: Json) -> Verdict:
 
 
 _PHRASES = {
-    "good": "puts its weights to work about as evenly as an untrained network would",
+    "good": "shows no slack",
     "fair": "has some slack",
     "poor": "looks oversized",
 }
 
 
 def _costs(cost: Json) -> str:
-    if n.symbolic(cost["macs"]) is not None:
-        return f"its cost depends on {' and '.join(visible(symbol, 30) for symbol in cost['symbols'])}"
+    if n.is_long(cost["macs"]):
+        return f"its cost {_depends(cost)}"
     return f"one {_unit(cost)} costs {bound_of(cost).sign}{n.short(cost['macs'], 'MACs')}"
+
+
+def _depends(cost: Json) -> str:
+    return f"depends on {', '.join(visible(symbol, 30) for symbol in cost['symbols'])}"
 
 
 def _judge(utilization: float, baseline: float | None) -> tuple[str, str]:
@@ -140,40 +146,43 @@ def tiles_of(audit: Json) -> tuple[Tile, ...]:
     baseline = totals.get("baseline_utilization")
     untrained = n.percent(baseline) if baseline is not None else n.NOT_KNOWN
     note = f"{n.percent(totals['utilization'])} of {n.amount(totals['weights'])}; untrained: {untrained}"
-    return (*cost_tiles(audit["cost"]), _tile("Effective weights", _whole(totals["effective_weights"]), n.amount, note))
+    effective = _whole(totals["effective_weights"])
+    return (*cost_tiles(audit["cost"]), _tile("Effective weights", effective, n.amount(effective), note))
 
 
 def cost_tiles(cost: Json) -> tuple[Tile, ...]:
     """Return the figures of a cost report."""
     sign, per = bound_of(cost).sign, f"per {_unit(cost)}"
+
+    def total(label: str, key: str, text: str, note: str, sign: str = "", unit: str = "") -> Tile:
+        return _tile(label, cost[key], _depends(cost) if n.is_long(cost[key]) else text, note, sign, unit)
+
     return (
-        _tile("Parameters", cost["params"], n.amount, "weights, biases and scales"),
-        _tile("Weight size", cost["weight_bytes"], n.size, "as stored in the model", unit=" bytes"),
-        _tile("MACs", cost["macs"], _macs, f"multiply–accumulates {per}", sign),
-        _tile("FLOPs", cost["flops"], _flops, f"2 per MAC and all the rest, {per}", sign),
-        _tile("Peak activations", cost["peak_activation_bytes"], n.size, f"most alive at once, {per}", unit=" bytes"),
+        total("Parameters", "params", n.amount(cost["params"]), "weights, biases and scales"),
+        total("Weight size", "weight_bytes", n.size(cost["weight_bytes"]), "as stored in the model", unit=" bytes"),
+        total("MACs", "macs", n.short(cost["macs"], "MACs"), f"multiply–accumulates {per}", sign),
+        total("FLOPs", "flops", n.short(cost["flops"], "FLOPs"), f"2 per MAC and all the rest, {per}", sign),
+        total(
+            "Peak activations",
+            "peak_activation_bytes",
+            n.size(cost["peak_activation_bytes"]),
+            f"most alive at once, {per}",
+            unit=" bytes",
+        ),
     )
 
 
-def _tile(label: str, value: n.Number, text: Any, note: str, sign: str = "", unit: str = "") -> Tile:
-    shown = text(value)
-    known = n.number(value) is not None
-    figure, _, scale = shown.rpartition(" ") if known else (shown, "", "")
+def _tile(label: str, value: n.Number, text: str, note: str, sign: str = "", unit: str = "") -> Tile:
+    """Return a tile; a number is cut from its unit, an expression is not."""
+    parted = _FIGURE.fullmatch(text)
+    figure, scale = (parted[1], parted[2] or "") if parted else (text, "")
     return Tile(
         label=label,
-        figure=shown if shown == n.NOT_KNOWN else f"{sign}{figure or scale}",
-        unit=scale if figure else "",
+        figure=figure if text == n.NOT_KNOWN else sign + figure,
+        unit=scale,
         note=note,
-        exact=n.count(value) + (unit if known else ""),
+        exact=n.count(value) + (unit if n.number(value) is not None else ""),
     )
-
-
-def _macs(value: n.Number) -> str:
-    return n.short(value, "MACs")
-
-
-def _flops(value: n.Number) -> str:
-    return n.short(value, "FLOPs")
 
 
 def _whole(value: n.Number) -> n.Number:
