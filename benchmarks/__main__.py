@@ -1,0 +1,76 @@
+"""`python -m benchmarks [--cache FOLDER]`: ratios of time and peak memory, all from this run."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.models import build
+
+COUNTS = ("count onnxsim", "count onnx-tool", "onnx.load")
+RECORDED = {"resnet50": 8, "vit_b_16": 8}
+LIMIT = 900  # seconds for one task
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """The median seconds of a task and the peak memory of its process, or why there are none."""
+
+    seconds: float | None
+    peak: float | None
+    note: str = ""
+
+
+def measure(task: str, file: Path, batch: int = 1) -> Measured:
+    """Run a task in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.tasks", task, str(file), str(batch)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=False)
+    except subprocess.TimeoutExpired:
+        return Measured(None, None, f"over {LIMIT} s")
+    if done.returncode:
+        return Measured(None, None, (done.stderr.strip().splitlines() or ["failed"])[-1][:60])
+    found = json.loads(done.stdout.strip().splitlines()[-1])
+    return Measured(found["seconds"], found["peak"])
+
+
+def main() -> None:
+    """Measure everything and print one table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "wua_onnx_benchmarks")
+    files = build(parser.parse_args().cache)
+    table = Table(title="ratios from this run", title_justify="left", box=None, pad_edge=False)
+    for name in ("model", "task", "seconds", "peak MiB", "against", "time ratio", "memory ratio"):
+        table.add_column(name, justify="left" if name in ("model", "task", "against") else "right")
+    for name, file in files.items():
+        own = measure("count wua_onnx", file)
+        _row(table, name, "count wua_onnx", own, "", None)
+        for task in COUNTS:
+            _row(table, name, task, measure(task, file), "count wua_onnx", own)
+    for name, batch in RECORDED.items():
+        plain = measure("plain onnxruntime", files[name], batch)
+        _row(table, f"{name} × {batch}", "plain onnxruntime", plain, "", None)
+        _row(table, f"{name} × {batch}", "recording", measure("recording", files[name], batch), "plain", plain)
+    Console(width=120).print(table)
+
+
+def _row(table: Table, model: str, task: str, found: Measured, against: str, base: Measured | None) -> None:
+    if found.seconds is None or found.peak is None:
+        table.add_row(model, task, "-", "-", found.note, "", "")
+        return
+    ratios = ("", "")
+    if base is not None and base.seconds is not None and base.peak is not None:
+        ratios = (f"{found.seconds / base.seconds:.2f}", f"{found.peak / base.peak:.2f}")
+    table.add_row(model, task, f"{found.seconds:.3f}", f"{found.peak / 2**20:,.0f}", against, *ratios)
+
+
+if __name__ == "__main__":
+    main()
