@@ -6,14 +6,34 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 SEQUENCE = 128  # tokens
 IMAGE = (3, 224, 224)
+# The inputs of each model, without the batch; a tuple of three is an image, of one a row of tokens.
+INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
+    "resnet50": (IMAGE,),
+    "vit_b_16": (IMAGE,),
+    "bert_base": ((SEQUENCE,), (SEQUENCE,)),
+}
+
+
+def feeds(name: str, batch: int) -> dict[str, Any]:
+    """Return random inputs for model `name`."""
+    generator = np.random.default_rng(0)
+    arrays = [
+        generator.standard_normal((batch, *shape), dtype=np.float32)
+        if shape == IMAGE
+        else np.ones((batch, *shape), dtype=np.int64)
+        for shape in INPUTS[name]
+    ]
+    return {f"input_{index}": array for index, array in enumerate(arrays)}
 
 
 def build(folder: Path) -> dict[str, Path]:
     """Return the path of each model by name; those missing in `folder` are exported (about a minute)."""
     folder.mkdir(parents=True, exist_ok=True)
-    paths = {name: folder / f"{name}.onnx" for name in ("resnet50", "vit_b_16", "bert_base")}
+    paths = {name: folder / f"{name}.onnx" for name in INPUTS}
     missing = {name: path for name, path in paths.items() if not path.exists()}
     if missing:
         _export(missing)
@@ -24,7 +44,7 @@ def _export(missing: dict[str, Path]) -> None:
     import torch
 
     # torchvision, where it is installed, imports beside a CPU build of torch once these schemas are declared.
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call] # torch's own
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     torch.manual_seed(0)

@@ -16,34 +16,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from benchmarks.models import feeds
 
 REPETITIONS = 5
 
 Prepared = Callable[[], Any]
 
 
-def _feeds(file: str, batch: int) -> dict[str, Any]:
-    import onnx
-
-    model = onnx.load(file, load_external_data=False)
-    generator = np.random.default_rng(0)
-    feeds: dict[str, Any] = {}
-    for value in model.graph.input:
-        shape = [dim.dim_value or batch for dim in value.type.tensor_type.shape.dim]
-        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT:
-            feeds[value.name] = generator.standard_normal(shape, dtype=np.float32)
-        else:
-            feeds[value.name] = np.ones(shape, dtype=np.int64)
-    return feeds
-
-
 def count_wua(file: str, batch: int) -> Prepared:
     """The static count of wua_onnx."""
     import wua_onnx
 
-    feeds = _feeds(file, 1)
-    shapes = {name: array.shape for name, array in feeds.items()}
+    data = feeds(Path(file).stem, 1)
+    shapes = {name: array.shape for name, array in data.items()}
     return lambda: wua_onnx.cost(file, dims=shapes).macs
 
 
@@ -59,11 +44,11 @@ def count_onnx_tool(file: str, batch: int) -> Prepared:
     """onnx-tool's profile."""
     import onnx_tool
 
-    feeds = _feeds(file, 1)
+    data = feeds(Path(file).stem, 1)
 
     def run() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            onnx_tool.model_profile(file, feeds)
+            onnx_tool.model_profile(file, data)
 
     return run
 
@@ -82,17 +67,17 @@ def run_plain(file: str, batch: int) -> Prepared:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    feeds = _feeds(file, batch)
-    return lambda: session.run(None, feeds) and None
+    data = feeds(Path(file).stem, batch)
+    return lambda: session.run(None, data) and None
 
 
 def run_recording(file: str, batch: int) -> Prepared:
     """The same data through the recorder."""
     import wua_onnx
 
-    feeds = _feeds(file, batch)
+    data = feeds(Path(file).stem, batch)
     recorder = wua_onnx.Recorder(file, batch_size=batch)
-    return lambda: recorder.update(feeds)
+    return lambda: recorder.update(data)
 
 
 TASKS: dict[str, Callable[[str, int], Prepared]] = {
