@@ -6,7 +6,6 @@ one activation function, as long as nothing outside that path uses the values on
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -16,11 +15,16 @@ import onnx_ir as ir
 from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.axes import moved_axis
+from wua_onnx.layers.patterns import find_pattern
+from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import Model, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _MAX_STEPS = 64
-_MAX_PATTERN = 16
+_DOMAINS = frozenset({"", "com.microsoft"})
+_VALUES_KEPT = frozenset({"Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"})
+_NORMALISATIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
+FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -85,17 +89,20 @@ def _only_user(walk: _Walk) -> tuple[NodeView, int] | None:
 def _through_step(walk: _Walk) -> bool | None:
     """Take one step that moves (True), shifts or scales (False) the neurons; None where the walk ends."""
     user = _only_user(walk)
-    if user is None:
+    if user is None or user[0].domain not in _DOMAINS:
         return None
     node, index = user
-    if node.op_type in ("Cast", "Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"):
+    result = node.node.outputs[0] if node.node.outputs else None
+    if result is None:
+        return None
+    if node.op_type in _VALUES_KEPT or (node.op_type == "Cast" and result.dtype in FLOATS):
         if index == 0:
-            walk.step(node.node.outputs[0], walk.axis)
+            walk.step(result, walk.axis)
             return True
         return None
     axis = moved_axis(node, index, walk.axis)
     if axis is not None:
-        walk.step(node.node.outputs[0], axis)
+        walk.step(result, axis)
         return True
     return _through_scale(walk, node, index)
 
@@ -111,26 +118,50 @@ def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
         return False
     if node.op_type == "BatchNormalization" and index == 0 and walk.axis == 1:
         scale, variance = (_constant(node, i) for i in (1, 4))
-        if scale is None or variance is None:
+        if scale is None or variance is None or node.attr("training_mode", 0) or scale.ndim != 1:
             return None
         walk.step(node.node.outputs[0], 1, scale / np.sqrt(variance + node.attr("epsilon", 1e-5)))
         return False
-    if node.op_type in ("InstanceNormalization", "GroupNormalization") and index == 0 and walk.axis == 1:
-        walk.step(node.node.outputs[0], 1)
-        return False
-    return None
+    if node.op_type in _NORMALISATIONS and index == 0 and walk.axis == 1:
+        return _through_normalisation(walk, node)
+    return _through_group_normalisation(walk, node) if index == 0 else None
+
+
+def _through_normalisation(walk: _Walk, node: NodeView) -> bool | None:
+    """Take a normalisation by instance or group; its constant scale per neuron is a factor."""
+    scale, shape = _constant(node, 1), node.model.shape(walk.value)
+    neurons = shape[walk.axis] if shape is not None else None
+    if scale is None or not isinstance(neurons, int) or scale.size == 0 or neurons % scale.size:
+        return None
+    walk.step(node.node.outputs[0], 1, np.repeat(scale.reshape(-1), neurons // scale.size))
+    return False
+
+
+def _through_group_normalisation(walk: _Walk, node: NodeView) -> bool | None:
+    """Take Reshape, InstanceNormalization, Reshape back: what group normalisation was before it was an operator."""
+    inner = _next(node, "InstanceNormalization") if node.op_type == "Reshape" else None
+    back = _next(inner, "Reshape") if inner is not None else None
+    if inner is None or back is None:
+        return None
+    result, before, scale = back.node.outputs[0], walk.model.shape(walk.value), _constant(inner, 1)
+    if before is None or before != walk.model.shape(result) or scale is None or np.ptp(scale) != 0:
+        return None
+    walk.step(result, walk.axis, np.asarray(scale.reshape(-1)[0]))
+    return False
+
+
+def _next(node: NodeView, op: str) -> NodeView | None:
+    """Return the only user of `node`'s result where it is an operator `op` that takes it as its first input."""
+    value = node.node.outputs[0]
+    uses = list(value.uses())
+    if len(uses) != 1 or value.is_graph_output() or uses[0].idx != 0 or uses[0].node.op_type != op:
+        return None
+    return NodeView(uses[0].node, node.model)
 
 
 def _constant(node: NodeView, index: int) -> Array | None:
-    value = node.input(index)
-    if value is None or value not in node.model.constants:
-        return None
-    tensor = ir.convenience.get_const_tensor(value)
-    if tensor is None:
-        return None
-    if value.const_value is None:
-        value.const_value = tensor
-    return np.asarray(node.model.weight(value), dtype=np.float64)
+    source = resolve(node.input(index), node.model)
+    return None if isinstance(source, str) else np.asarray(read(source, node.model), dtype=np.float64)
 
 
 def _along_neurons(node: NodeView, index: int, walk: _Walk) -> Array | None:
@@ -146,18 +177,24 @@ def _along_neurons(node: NodeView, index: int, walk: _Walk) -> Array | None:
 
 
 def _through_function(walk: _Walk) -> Function | None:
-    """Take one activation function; None where none follows."""
+    """Take one activation function, a single operator or the pattern of one; None where none follows."""
+    found = find_pattern(walk.value, walk.model, lambda node, index: _along_neurons(node, index, walk))
+    if found is not None and found[2]:
+        walk.step(found[0], walk.axis)
+        return found[1]
     user = _only_user(walk)
-    if user is not None:
-        node, index = user
-        function = functions.OPERATORS.get(node.op_type)
-        if function is None or index != 0:
-            return None
-        if node.op_type in functions.ALONG_AXIS and not _is_along(node, walk.axis):
-            return None
-        walk.step(node.node.outputs[0], walk.axis)
-        return _clipped(node) if node.op_type == "Clip" else function
-    return _through_pattern(walk)
+    if user is None:
+        if found is not None:
+            walk.step(found[0], walk.axis)
+        return found[1] if found is not None else None
+    node, index = user
+    function = functions.OPERATORS.get(node.op_type)
+    if function is None or index != 0:
+        return None
+    if node.op_type in functions.ALONG_AXIS and not _is_along(node, walk.axis):
+        return None
+    walk.step(node.node.outputs[0], walk.axis)
+    return _clipped(node) if node.op_type == "Clip" else function
 
 
 def _is_along(node: NodeView, axis: int) -> bool:
@@ -169,48 +206,4 @@ def _is_along(node: NodeView, axis: int) -> bool:
 def _clipped(node: NodeView) -> Function:
     low = node.attr("min") if node.opset < 11 else node.const(1)
     above_zero = low is not None and float(np.asarray(low).reshape(-1)[0]) >= 0
-    high = node.attr("max") if node.opset < 11 else node.const(2)
-    is_relu6 = above_zero and high is not None and float(np.asarray(high).reshape(-1)[0]) == 6
-    return Function("ReLU6" if is_relu6 else "Clip", non_negative=above_zero, smooth=False)
-
-
-def _through_pattern(walk: _Walk) -> Function | None:
-    """Take an activation function that was decomposed: elementwise operators that part at one value and meet again.
-
-    The region grows from the walk's value in graph order by elementwise operators whose other operands are
-    constants; it is the function as soon as a single value is all that is used outside of it.
-    """
-    start = walk.value
-    if start.is_graph_output() or len(start.uses()) < 2:
-        return None
-    inside: dict[ir.Value, None] = {start: None}
-    region: dict[ir.Node, None] = {}
-    for _ in range(_MAX_PATTERN):
-        node = next(_candidates(inside, region, walk), None)
-        if node is None:
-            return None
-        region[node] = None
-        inside[node.outputs[0]] = None
-        exposed = [value for value in inside if _is_used_outside(value, region)]
-        if len(exposed) == 1 and exposed[0] is node.outputs[0]:
-            walk.step(node.outputs[0], walk.axis)
-            return functions.of_pattern([member.op_type for member in region])
-    return None
-
-
-def _candidates(inside: dict[ir.Value, None], region: dict[ir.Node, None], walk: _Walk) -> Iterator[ir.Node]:
-    graph = walk.model.ir_model.graph
-    for value in inside:
-        for use in value.uses():
-            node = use.node
-            if node in region or node.graph is not graph or node.op_type not in functions.ELEMENTWISE:
-                continue
-            if len(node.outputs) != 1 or len(node.outputs[0].shape or ()) != len(walk.value.shape or ()):
-                continue
-            others = [i for i, v in enumerate(node.inputs) if v is not None and v not in inside]
-            if all(_along_neurons(NodeView(node, walk.model), i, walk) is not None for i in others):
-                yield node
-
-
-def _is_used_outside(value: ir.Value, region: dict[ir.Node, None]) -> bool:
-    return value.is_graph_output() or any(use.node not in region for use in value.uses())
+    return Function("Clip", non_negative=above_zero, smooth=False)

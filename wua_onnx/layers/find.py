@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from wua_onnx.cost.memory import parameter_values
+from wua_onnx.cost.memory import is_parameter, parameter_values
 from wua_onnx.layers.activations import follow
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.naming import layer_name, unique
@@ -57,12 +57,12 @@ def find_layers(model: Model, *, activation: str = "post") -> Layers:
             for value in node.node.inputs:
                 if value is not None:
                     reasons[value.name or ""] = f"{node.op_type}: {found}"
-        elif found is not None:
+        elif found is not None and is_parameter(found.source.root):
             uses.setdefault(found.source.root, []).append(found)
     names = unique(layer_name(group[0], model) for group in uses.values())
     by_name = {name: _layer(name, group, model, activation) for name, group in zip(names, uses.values(), strict=True)}
     values = parameter_values(model)
-    declined = tuple(_declined(value, reasons) for value in values if value not in uses)
+    declined = tuple(_declined(value, reasons, model) for value in values if value not in uses)
     total = sum(int(value.const_value.size) for value in values if value.const_value is not None)
     return Layers(by_name, declined, total)
 
@@ -93,22 +93,34 @@ _ROLES = {
     "Div": "constant scale",
     "Gather": "embedding table: not analysed yet",
     "PRelu": "slope of an activation function",
+    "Clip": "bound",
+    "Concat": "constant part of an activation",
+    "Expand": "constant part of an activation",
+    "Max": "bound",
+    "Min": "bound",
+    "Pad": "padding value",
+    "Pow": "exponent",
     "QuantizeLinear": "quantization parameter",
+    "Resize": "scales or region of a Resize",
+    "Where": "constant alternative",
     "DequantizeLinear": "quantization parameter",
 }
 
 
-def _declined(value: ir.Value, reasons: Mapping[str, str]) -> Declined:
+def _declined(value: ir.Value, reasons: Mapping[str, str], model: Model) -> Declined:
     tensor = value.const_value
     elements = int(tensor.size) if tensor is not None else 0
-    name = value.name or ""
+    return Declined(clean(value.name), elements, reasons.get(value.name or "") or _role(value, model))
+
+
+def _role(value: ir.Value, model: Model) -> str:
+    """Return what a parameter that no layer owns is for."""
     use = next(iter(value.uses()))
-    if name in reasons:
-        reason = reasons[name]
-    elif use.node.op_type in ("Conv", "Gemm", "ConvTranspose") and use.idx == 2:
-        reason = "bias"
-    else:
-        reason = _ROLES.get(
-            use.node.op_type, f"weight of {clean(use.node.op_type)}: this kind of layer is not analysed yet"
-        )
-    return Declined(clean(name), elements, reason)
+    op = clean(use.node.op_type)
+    if use.node.graph is not model.ir_model.graph:
+        return f"used by {op} inside a branch or a loop: not analysed yet"
+    if not any(other.node in model.reachable for other in value.uses()):
+        return "used only by nodes that reach no output"
+    if use.node.op_type in ("Conv", "Gemm", "ConvTranspose") and use.idx == 2:
+        return "bias"
+    return _ROLES.get(use.node.op_type, f"weight of {op}: this kind of layer is not analysed yet")

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.activations import Activation
-from wua_onnx.layers.weights import WeightSource, read
+from wua_onnx.layers.weights import WeightSource, positions, read
 from wua_onnx.model.graph import Model, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -43,6 +43,20 @@ class Use:
     def canonical(self, model: Model) -> Array:
         """Return the weight in canonical order, constant factors of the operator left out."""
         return np.transpose(read(self.source, model), self.permutation)
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """What decides in which order the stored elements appear; uses with the same one need no aligning."""
+        moves = tuple(
+            (node.op_type, str(node.attributes.get("perm")))
+            for node in self.source.chain
+            if node.op_type == "Transpose"
+        )
+        return moves, self.permutation, self.source.shape
+
+    def positions(self, model: Model) -> Array:
+        """Return where each element of the canonical weight lies among the stored elements."""
+        return np.transpose(positions(self.source, model), self.permutation)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -120,12 +134,8 @@ class Layer:
         Uses of one initializer may see it transposed (a table that serves as the last layer, too).
         """
         first, use = self.uses[0], self.uses[index]
-        if _turns(use) == _turns(first):
+        if use.order == first.order:
             return array.reshape(self.shape)
-        return np.transpose(array).reshape(self.shape)
-
-
-def _turns(use: Use) -> bool:
-    """Return whether the canonical weight lies transposed to the stored elements (for matrices)."""
-    turns = sum(node.op_type == "Transpose" for node in use.source.chain)
-    return (turns + (use.permutation != tuple(sorted(use.permutation)))) % 2 == 1
+        elements = np.empty(self.size, array.dtype)
+        elements[use.positions(self.model).reshape(-1)] = array.reshape(-1)
+        return np.asarray(elements[first.positions(self.model)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -14,6 +14,7 @@ from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 
 Array: TypeAlias = np.ndarray[Any, Any]
+_Step: TypeAlias = Callable[[Array, NodeView], Array]
 _MAX_CHAIN = 16
 
 
@@ -44,8 +45,10 @@ def resolve(value: ir.Value | None, model: Model) -> WeightSource | str:
             return "a constant without elements"
         if node.op_type == "Constant":
             break
-        if node.op_type not in _STEPS or not node.inputs or node.inputs[0] is None:
+        if _step(node) is None or not node.inputs or node.inputs[0] is None:
             return f"computed from constants by {clean(node.op_type)}"
+        if any(isinstance(resolve(side, model), str) for side in node.inputs[1:] if side and node.op_type in _SIDES):
+            return f"{clean(node.op_type)} with computed scales"
         chain.append(node)
         current = node.inputs[0]
     shape = model.shape(value)
@@ -64,9 +67,19 @@ def read(source: WeightSource, model: Model) -> Array:
         ExternalDataError: the elements are missing.
         ModelError: the chain's constants contradict each other.
     """
-    array = model.weight(source.root)
+    return _through(source, model.weight(source.root), model, _STEPS)
+
+
+def positions(source: WeightSource, model: Model) -> Array:
+    """Return, for every element of the operand, where it lies among the root's elements; shape of the operand."""
+    size = int(np.prod(source.shape, dtype=np.int64))
+    first = np.arange(size).reshape([dim for dim in source.root.shape or () if isinstance(dim, int)])
+    return _through(source, first, model, _MOVES)
+
+
+def _through(source: WeightSource, array: Array, model: Model, steps: Mapping[str, _Step]) -> Array:
     for node in source.chain:
-        step = _STEPS[node.op_type]
+        step = steps[node.op_type]
         try:
             array = step(array, NodeView(node, model))
         except (ValueError, TypeError, IndexError) as error:
@@ -75,12 +88,10 @@ def read(source: WeightSource, model: Model) -> Array:
 
 
 def _constant(node: NodeView, index: int) -> Array:
-    value = node.input(index)
-    if value is None or ir.convenience.get_const_tensor(value) is None:
-        raise ModelError(f"{node.where}: expected a constant input {index}, got a computed one")
-    if value.const_value is None:
-        value.const_value = ir.convenience.get_const_tensor(value)
-    return node.model.weight(value)
+    source = resolve(node.input(index), node.model)
+    if isinstance(source, str):
+        raise ModelError(f"{node.where}: expected a constant input {index}, got {source}")
+    return read(source, node.model)
 
 
 def _reshaped(array: Array, node: NodeView) -> Array:
@@ -103,19 +114,19 @@ def _dequantized(array: Array, node: NodeView) -> Array:
     """`(x − zero point)·scale`, per tensor, per axis or in blocks along the axis."""
     scale = _constant(node, 1).astype(np.float32)
     zero = _constant(node, 2).astype(np.float32) if node.has(2) else np.zeros((), np.float32)
-    axis = node.attr("axis", 1)
-    return (array.astype(np.float32) - _spread(zero, array, axis)) * _spread(scale, array, axis)
+    axis, block = node.attr("axis", 1), node.attr("block_size", 0)
+    return (array.astype(np.float32) - _spread(zero, array, axis, block)) * _spread(scale, array, axis, block)
 
 
-def _spread(parameter: Array, array: Array, axis: int) -> Array:
-    """Return a quantization parameter broadcast against `array`."""
+def _spread(parameter: Array, array: Array, axis: int, block: int) -> Array:
+    """Return a quantization parameter broadcast against `array`; `block` elements share one where it is not 0."""
     if parameter.size == 1:
         return parameter.reshape(())
     if parameter.ndim == 1 and array.ndim != 1:
         shape = [1] * array.ndim
         shape[axis] = -1
         return parameter.reshape(shape)
-    block = -(-array.shape[axis] // parameter.shape[axis])
+    block = block or -(-array.shape[axis] // parameter.shape[axis])
     return np.repeat(parameter, block, axis=axis).take(range(array.shape[axis]), axis=axis)
 
 
@@ -123,7 +134,14 @@ def _identity(array: Array, node: NodeView) -> Array:
     return array
 
 
-_STEPS: dict[str, Callable[[Array, NodeView], Array]] = {
+def _step(node: ir.Node) -> _Step | None:
+    """Return how `node` changes an array; None where it is no step of a chain."""
+    if node.domain in ("", "ai.onnx") or (node.domain == "com.microsoft" and node.op_type == "DequantizeLinear"):
+        return _STEPS.get(node.op_type)
+    return None
+
+
+_STEPS: dict[str, _Step] = {
     "Cast": _cast,
     "DequantizeLinear": _dequantized,
     "Flatten": _reshaped,
@@ -133,3 +151,6 @@ _STEPS: dict[str, Callable[[Array, NodeView], Array]] = {
     "Transpose": _transposed,
     "Unsqueeze": _reshaped,
 }
+# The same where elements only move; values stay.
+_MOVES: dict[str, _Step] = {**_STEPS, "Cast": _identity, "DequantizeLinear": _identity}
+_SIDES = frozenset({"DequantizeLinear"})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +40,16 @@ class Instrumented:
     missing: Mapping[str, str]
 
 
-def instrument(model: Model, layers: Mapping[str, Layer], *, batch_axis: int = 0) -> Instrumented:
+def instrument(
+    model: Model, layers: Mapping[str, Layer], *, batch_axis: int = 0, precise: Set[str] = frozenset()
+) -> Instrumented:
     """Return `model` with a tap for every use of every layer.
 
     Args:
         model: the model, its batch dimension not bound.
         layers: the layers to record.
         batch_axis: the axis of the inputs along which samples lie.
+        precise: activations whose means are taken in double precision, by name.
 
     Raises:
         ExternalDataError: weights of the model are missing on disk.
@@ -57,21 +60,19 @@ def instrument(model: Model, layers: Mapping[str, Layer], *, batch_axis: int = 0
             external.check_readable(value.const_value)
     copy = model.ir_model.clone()
     own = tuple(value.name or "" for value in copy.graph.outputs)
-    by_name = {value.name: value for value in all_values(copy)}
+    by_name = {value.name: value for node in copy.graph for value in node.outputs}
     opset = copy.opset_imports.setdefault("", 18)
-    builder = Builder(copy.graph, opset)
+    builder = Builder(copy, opset)
     batch = batch_symbol(model, batch_axis)
     built: dict[Tap, Outputs] = {}
     taps: dict[tuple[str, int], tuple[Tap, Outputs]] = {}
     missing: dict[str, str] = {}
-    seen: dict[tuple[str, int], Tap] = {}
     for layer in layers.values():
         for index in range(len(layer.uses)):
-            found = _tap(layer, index, model, batch)
-            if isinstance(found, str):
-                missing[layer.name] = found
+            tap = _tap(layer, index, model, batch, precise)
+            if isinstance(tap, str):
+                missing[layer.name] = tap
                 continue
-            tap = seen.setdefault((found.value, found.axis), found)
             if tap not in built:
                 built[tap] = builder.build(tap, by_name[tap.value])
             taps[layer.name, index] = tap, built[tap]
@@ -79,7 +80,7 @@ def instrument(model: Model, layers: Mapping[str, Layer], *, batch_axis: int = 0
     return Instrumented(model=_serialized(copy), folder=_folder(model), taps=taps, outputs=own, missing=missing)
 
 
-def _tap(layer: Layer, index: int, model: Model, batch: d.Dim | None) -> Tap | str:
+def _tap(layer: Layer, index: int, model: Model, batch: d.Dim | None, precise: Set[str]) -> Tap | str:
     activation = layer.activations[index]
     value = activation.value
     if value.shape is None or value.name is None:
@@ -96,6 +97,7 @@ def _tap(layer: Layer, index: int, model: Model, batch: d.Dim | None) -> Tap | s
         sample_axis=own_axis if own_axis != activation.axis else None,
         non_negative=function is not None and function.non_negative,
         with_range=function is not None and function.smooth,
+        precise=value.name in precise or value.dtype == ir.DataType.DOUBLE,
     )
 
 

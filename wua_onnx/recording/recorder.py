@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -21,6 +21,8 @@ from wua_onnx.running.isolated import IsolatedSession
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Progress: TypeAlias = "Callable[[int, int | None], None]"  # samples done, samples in all where known
+
+Place: TypeAlias = tuple[str, int]  # an activation and the axis of its neurons
 
 DEFAULT_BATCH = 32
 
@@ -84,14 +86,19 @@ class Recorder:
         self.fixed = isinstance(own, int)
         self.batch_size = own if isinstance(own, int) else batch_size or DEFAULT_BATCH
         self.device = device
-        self._plan: Instrumented = instrument(self.model, self.layers, batch_axis=batch_axis)
-        kind = IsolatedSession if isolate else Session
-        self._session: Session | IsolatedSession = kind(self._plan.model, self._plan.folder, device=device)
-        wanted = [name for _, outputs in self._plan.taps.values() for name in outputs.names()]
-        self._wanted = list(dict.fromkeys([*wanted, *self._plan.outputs]))
-        self._sums: dict[Tap, Accumulator] = {}
+        self._batch_axis, self._isolate = batch_axis, isolate
+        self._open(frozenset())
+        self._sums: dict[Place, Accumulator] = {}
         self.samples = self.batches = self.correct = self.labelled = 0
         self.seconds = 0.0
+
+    def _open(self, precise: Set[str]) -> None:
+        """Place the taps and load the model; the means of `precise` activations are taken in double precision."""
+        self._plan: Instrumented = instrument(self.model, self.layers, batch_axis=self._batch_axis, precise=precise)
+        kind = IsolatedSession if self._isolate else Session
+        self._session: Session | IsolatedSession = kind(self._plan.model, self._plan.folder, device=self.device)
+        self._wanted = list(dict.fromkeys(name for _, outputs in self._plan.taps.values() for name in outputs.names()))
+        self._taps = {_place(tap): (tap, outputs) for tap, outputs in self._plan.taps.values()}
 
     def update(self, batch: Any, y: Any = None, *, progress: Progress | None = None) -> None:
         """Run the model over `batch`, which may be any X that `wua_onnx.analyze` takes, and add to the recording.
@@ -110,8 +117,8 @@ class Recorder:
         """Return what was recorded so far."""
         layers: dict[str, list[NeuronStatistics]] = {}
         for (name, _), (tap, _) in self._plan.taps.items():
-            if tap in self._sums and name not in self._plan.missing:
-                layers.setdefault(name, []).append(self._sums[tap].result())
+            if _place(tap) in self._sums and name not in self._plan.missing:
+                layers.setdefault(name, []).append(self._sums[_place(tap)].result())
         return Recording(
             layers={name: tuple(parts) for name, parts in layers.items()},
             missing=dict(self._plan.missing),
@@ -126,19 +133,26 @@ class Recorder:
 
     def _run(self, batch: Batch) -> None:
         started = time.perf_counter()
-        results = self._session.run(batch.feeds, self._wanted)
+        scored = self._plan.outputs[:1] if batch.labels is not None else ()
+        results = self._results(batch.feeds, scored)
         padding = self.batch_size - batch.samples if self.fixed else 0
         copies = self._copies(batch, padding)
-        done: set[Tap] = set()
-        for tap, outputs in self._plan.taps.values():
-            if tap not in done:
-                done.add(tap)
-                self._add(tap, outputs, results, batch.samples, padding, copies)
+        for tap, outputs in self._taps.values():
+            self._add(tap, outputs, results, batch.samples, padding, copies)
         self.samples += batch.samples
         self.batches += 1
-        if batch.labels is not None:
-            self._compare(results[self._plan.outputs[0]], batch)
+        if batch.labels is not None and scored:
+            self._compare(results[scored[0]], batch)
         self.seconds += time.perf_counter() - started
+
+    def _results(self, feeds: Mapping[str, Array], also: Sequence[str] = ()) -> dict[str, Array]:
+        """Run; again with double precision where an activation turns out longer than single precision bears."""
+        results = self._session.run(feeds, [*self._wanted, *also])
+        long = {tap.value for tap, outputs in self._taps.values() if tap.is_too_long(_lengths(tap, outputs, results))}
+        if not long:
+            return results
+        self._open(long | {tap.value for tap, _ in self._taps.values() if tap.precise})
+        return self._session.run(feeds, [*self._wanted, *also])
 
     def _copies(self, batch: Batch, padding: int) -> dict[str, Array] | None:
         """Run a batch of copies of the last sample, where the last of a fixed batch's samples are such copies.
@@ -152,7 +166,7 @@ class Recorder:
             if spec.sample_axis is not None:
                 last = feeds[spec.name].take([-1], axis=spec.sample_axis)
                 feeds[spec.name] = np.repeat(last, self.batch_size, axis=spec.sample_axis)
-        return self._session.run(feeds, self._wanted)
+        return self._results(feeds)
 
     def _add(
         self,
@@ -164,7 +178,7 @@ class Recorder:
         copies: Mapping[str, Array] | None,
     ) -> None:
         means = _means(tap, outputs, results)
-        sums = self._sums.setdefault(tap, Accumulator(means.shape[1]))
+        sums = self._sums.setdefault(_place(tap), Accumulator(means.shape[1]))
         positions = _positions(tap, outputs, results)
         if copies is not None:
             share = padding / self.batch_size
@@ -176,10 +190,21 @@ class Recorder:
 
     def _compare(self, output: Array, batch: Batch) -> None:
         labels = batch.labels
-        if labels is None or output.ndim != 2 or output.shape[1] < 2 or labels.ndim != 1:
+        if (
+            labels is None
+            or not isinstance(output, np.ndarray)
+            or output.ndim != 2
+            or output.shape[1] < 2
+            or labels.ndim != 1
+        ):
             return
         self.correct += int((output[: batch.samples].argmax(axis=1) == labels).sum())
         self.labelled += batch.samples
+
+
+def _place(tap: Tap) -> Place:
+    """Return what a tap records, however it does it."""
+    return tap.value, tap.axis
 
 
 def _means(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> Array:
@@ -191,6 +216,13 @@ def _means(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> Array:
     if len(parts) > 1 or mean.ndim > 2:  # pooled: (samples, neurons, 1, ...)
         return mean.reshape(mean.shape[0], mean.shape[1])
     return mean if tap.sample_axis < tap.axis else mean.T
+
+
+def _lengths(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> list[int | None]:
+    """Return how long the reduced axes were in a run; None where the tap does not tell (they are known beforehand)."""
+    if outputs.shape is None:
+        return [None] * len(tap.reduced)
+    return [int(results[outputs.shape][axis]) for axis in tap.reduced]
 
 
 def _positions(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> int:

@@ -40,14 +40,18 @@ class NeuronStatistics:
 
 
 class Accumulator:
-    """Adds up the statistics of one tap."""
+    """Adds up the statistics of one tap in double precision; a unit weighs as many values as it averaged.
+
+    Squares are taken of differences to the first unit, so that a small spread around a large mean is not lost.
+    """
 
     def __init__(self, neurons: int) -> None:
-        self.total = np.zeros(neurons)  # sum of |a| over positions
         self.positions = 0
         self.units = 0  # samples, or batches
-        self.unit_sum = np.zeros(neurons)
-        self.unit_squares = np.zeros(neurons)
+        self.total = np.zeros(neurons)  # Σ w·m, with m the mean |a| of a unit and w its values
+        self.shift: Array | None = None
+        # Σ w², Σ w²·(m − shift), Σ w²·(m − shift)²
+        self.moments: list[Array] = [np.zeros(()), np.zeros(neurons), np.zeros(neurons)]
         self.largest: Array | None = None
         self.smallest: Array | None = None
 
@@ -59,11 +63,16 @@ class Accumulator:
             positions: positions in one unit.
         """
         means = means.astype(np.float64)
+        if self.shift is None:
+            self.shift = np.where(np.isfinite(means[0]), means[0], 0.0)
         self.total += means.sum(axis=0) * positions
         self.positions += positions * len(means)
         self.units += len(means)
-        self.unit_sum += means.sum(axis=0)
-        self.unit_squares += np.square(means).sum(axis=0)
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = means - self.shift
+            sums = (np.asarray(float(len(means))), apart.sum(axis=0), np.square(apart).sum(axis=0))
+        for moment, part in zip(self.moments, sums, strict=True):
+            moment += part * float(positions) ** 2
 
     def extend_range(self, largest: Array, smallest: Array) -> None:
         """Widen the range by the extremes of a batch, shape (neurons,) each."""
@@ -72,14 +81,20 @@ class Accumulator:
 
     def result(self) -> NeuronStatistics:
         """Return the statistics so far."""
-        mean = self.total / max(self.positions, 1)
-        with np.errstate(invalid="ignore"):
-            center = self.unit_sum / max(self.units, 1)
-            variance = np.maximum(self.unit_squares / max(self.units, 1) - np.square(center), 0.0)
-            error = np.sqrt(variance / (self.units - 1)) if self.units > 1 else np.full_like(mean, np.nan)
+        with np.errstate(invalid="ignore", over="ignore"):
+            mean = self.total / max(self.positions, 1)
             spread = None
             if self.largest is not None and self.smallest is not None:
                 spread = self.largest.astype(np.float64) - self.smallest.astype(np.float64)
+            error = self._standard_error(mean)
         bad = ~np.isfinite(mean)
         mean[bad] = np.nan
         return NeuronStatistics(mean, error, spread, self.positions, int(bad.sum()))
+
+    def _standard_error(self, mean: Array) -> Array:
+        """Return sqrt(n / (n − 1) · Σ w²(m − mean)²) / Σ w; for equal weights the standard deviation over √n."""
+        if self.units < 2 or self.shift is None:
+            return np.full_like(mean, np.nan)
+        off, (weights, first, second) = mean - self.shift, self.moments
+        squares = second - 2 * off * first + np.square(off) * weights
+        return np.asarray(np.sqrt(np.maximum(squares, 0.0) * self.units / (self.units - 1)) / self.positions)

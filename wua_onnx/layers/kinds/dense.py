@@ -40,9 +40,12 @@ def matmul(node: NodeView) -> Use | str | None:
     source = resolve(node.input(which), node.model)
     if isinstance(source, str):
         return source
-    output_shape = node.node.outputs[0].shape
-    if len(source.shape) != 2 or output_shape is None or len(output_shape) < 2:
-        return f"a constant operand of {len(source.shape)} dimensions"
+    if len(source.shape) != 2:
+        return f"a constant operand of rank {len(source.shape)}"
+    other = node.input(1 - which)
+    if other is None or other.shape is None:
+        return "the rank of its other operand is unknown"
+    rank = len(other.shape)
     return Use(
         node=node,
         kind="dense",
@@ -50,7 +53,7 @@ def matmul(node: NodeView) -> Use | str | None:
         permutation=(0, 1) if which == 1 else (1, 0),
         neuron_axis=1,
         output=node.node.outputs[0],
-        output_axis=len(output_shape) - (1 if which == 1 else 2),
+        output_axis=0 if rank == 1 else rank - (1 if which == 1 else 2),
     )
 
 

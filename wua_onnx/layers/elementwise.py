@@ -1,0 +1,88 @@
+"""Elementwise operators on NumPy arrays: enough of them to see what a decomposed activation function computes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from wua_onnx.model.graph import NodeView
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Evaluate: TypeAlias = "Callable[[NodeView, Sequence[Array | None]], Array]"
+
+_erf = np.vectorize(math.erf, otypes=[np.float64])
+
+
+def sigmoid(x: Array) -> Array:
+    """Return 1 / (1 + exp(-x))."""
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def softplus(x: Array) -> Array:
+    """Return ln(1 + exp(x))."""
+    return np.asarray(np.logaddexp(0, x))
+
+
+def elu(x: Array, alpha: float = 1.0) -> Array:
+    """Return x, and alpha (exp(x) - 1) below 0."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+def normal_cdf(x: Array) -> Array:
+    """Return the probability that a standard normal variable lies below x."""
+    return np.asarray((1 + _erf(x / math.sqrt(2))) / 2)
+
+
+def _clip(node: NodeView, arguments: Sequence[Array | None]) -> Array:
+    x, low, high = [*arguments, None, None][:3]
+    assert x is not None
+    low, high = (node.attr(name) if given is None else given for name, given in (("min", low), ("max", high)))
+    return np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
+
+
+def _plain(function: Callable[..., Any]) -> Evaluate:
+    return lambda node, arguments: np.asarray(function(*arguments))
+
+
+def _with(function: Callable[..., Any], *attributes: str) -> Evaluate:
+    return lambda node, arguments: np.asarray(function(*arguments, *(node.attr(name) for name in attributes)))
+
+
+EVALUATE: dict[str, Evaluate] = {
+    "Abs": _plain(np.abs),
+    "Add": _plain(np.add),
+    "Cast": _plain(lambda x: x),
+    "Clip": _clip,
+    "Div": _plain(np.divide),
+    "Elu": _with(elu, "alpha"),
+    "Erf": _plain(_erf),
+    "Exp": _plain(np.exp),
+    "Greater": _plain(np.greater),
+    "GreaterOrEqual": _plain(np.greater_equal),
+    "HardSigmoid": _with(lambda x, a, b: np.clip(a * x + b, 0, 1), "alpha", "beta"),
+    "HardSwish": _plain(lambda x: x * np.clip(x / 6 + 0.5, 0, 1)),
+    "Identity": _plain(lambda x: x),
+    "LeakyRelu": _with(lambda x, a: np.where(x < 0, a * x, x), "alpha"),
+    "Less": _plain(np.less),
+    "LessOrEqual": _plain(np.less_equal),
+    "Log": _plain(np.log),
+    "Max": _plain(lambda *xs: np.maximum.reduce(np.broadcast_arrays(*xs))),
+    "Min": _plain(lambda *xs: np.minimum.reduce(np.broadcast_arrays(*xs))),
+    "Mul": _plain(np.multiply),
+    "Neg": _plain(np.negative),
+    "Not": _plain(np.logical_not),
+    "PRelu": _plain(lambda x, slope: np.where(x < 0, slope * x, x)),
+    "Pow": _plain(np.power),
+    "Reciprocal": _plain(np.reciprocal),
+    "Relu": _plain(lambda x: np.maximum(x, 0)),
+    "Sigmoid": _plain(sigmoid),
+    "Sign": _plain(np.sign),
+    "Softplus": _plain(softplus),
+    "Sqrt": _plain(np.sqrt),
+    "Sub": _plain(np.subtract),
+    "Tanh": _plain(np.tanh),
+    "Where": _plain(np.where),
+}
