@@ -15,23 +15,69 @@ from wua_onnx.errors import ExternalDataError
 from wua_onnx.model.limits import clean
 
 
-def check_locations(tensors: list[ir.ExternalTensor], folder: Path, own_file: Path | None) -> None:
-    """Raise ExternalDataError where a tensor's file would lie outside `folder`; no file is opened."""
-    checked: set[str] = {own_file.name} if own_file else set()
-    for tensor in tensors:
-        location = str(tensor.location)
-        if location in checked:
+def locate(values: list[ir.Value], folder: Path, own_file: Path | None) -> None:
+    """Point every external tensor of `values` at its real file, links resolved; no file is opened.
+
+    Files beside the real model file are named relative to its folder, which is where onnxruntime looks.
+
+    Raises:
+        ExternalDataError: a file would lie outside `folder`.
+    """
+    found: dict[str, tuple[str, Path]] = {}
+    if own_file is not None:
+        found[own_file.name] = own_file.resolve().name, own_file.resolve().parent
+    for value in values:
+        tensor = value.const_value
+        if not isinstance(tensor, ir.ExternalTensor):
             continue
-        where = f"initializer {clean(tensor.name)!r}: external data"
-        path = Path(location)
-        if path.is_absolute() or ".." in path.parts or "\\" in location or "\0" in location or not path.parts:
-            raise ExternalDataError(f"{where}: expected a file inside the model's folder, got {clean(location)!r}")
-        target = (folder / path).resolve()
-        if not target.is_relative_to(folder.resolve()) and not _in_same_cache(folder, target):
-            raise ExternalDataError(
-                f"{where}: expected a file inside the model's folder, got a link out of it ({clean(location)!r})"
-            )
-        checked.add(location)
+        location = str(tensor.location)
+        if location not in found:
+            found[location] = _checked(tensor, folder, (own_file or folder / "_").resolve().parent)
+        name, base = found[location]
+        if name == location:
+            tensor.base_dir = str(base)
+        else:
+            value.const_value = _at(tensor, name, str(base))
+
+
+def _checked(tensor: ir.ExternalTensor, folder: Path, root: Path) -> tuple[str, Path]:
+    """Return (location, folder) of the tensor's file, relative to `root` where it lies there."""
+    where, location = f"initializer {clean(tensor.name)!r}: external data", str(tensor.location)
+    path = Path(location)
+    if path.is_absolute() or ".." in path.parts or "\\" in location or "\0" in location or not path.parts:
+        raise ExternalDataError(f"{where}: expected a file inside the model's folder, got {clean(location)!r}")
+    target = (folder / path).resolve()
+    if not target.is_relative_to(folder.resolve()) and not _in_same_cache(folder, target):
+        raise ExternalDataError(
+            f"{where}: expected a file inside the model's folder, got a link out of it ({clean(location)!r})"
+        )
+    if target.is_relative_to(root):
+        return str(target.relative_to(root)), root
+    return target.name, target.parent
+
+
+def _at(tensor: ir.ExternalTensor, location: str, base: str) -> ir.ExternalTensor:
+    return ir.ExternalTensor(
+        location,
+        tensor.offset,
+        tensor.length,
+        tensor.dtype,
+        shape=tensor.shape,
+        name=tensor.name or "",
+        base_dir=base,
+    )
+
+
+def readable(tensor: ir.ExternalTensor) -> ir.ExternalTensor:
+    """Return `tensor` in a form that reads its file wherever `locate` found it.
+
+    onnx_ir has checks of its own while a base folder is set, which refuse hard links too.
+
+    Raises:
+        ExternalDataError: the file is missing, no regular file, or too short.
+    """
+    check_readable(tensor)
+    return _at(tensor, str(Path(tensor.path).absolute()), "")
 
 
 def _in_same_cache(folder: Path, target: Path) -> bool:

@@ -123,7 +123,7 @@ class Model:
         if tensor is None:
             raise ModelError(f"value {clean(value.name)!r}: expected an initializer, got a computed value")
         if isinstance(tensor, ir.ExternalTensor):
-            external.check_readable(tensor)
+            tensor = external.readable(tensor)
         return np.asarray(tensor.numpy())
 
 

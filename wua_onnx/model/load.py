@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import mmap
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +52,7 @@ def load(model: Any, *, dims: Dims | None = None) -> Model:
     """
     ir_model, path = _read(model)
     folder = path.parent if path else Path.cwd()
-    externals = [t for t in _tensors(ir_model) if isinstance(t, ir.ExternalTensor)]
-    external.check_locations(externals, folder, path)
-    for tensor in externals:
-        tensor.base_dir = str(folder)
+    external.locate(_holding_tensors(ir_model), folder, path)
     check_size(ir_model)
     if ir_model.functions:
         ir_model = _inlined(ir_model)
@@ -143,18 +140,17 @@ def _inlined(model: ir.Model) -> ir.Model:
         ) from error
 
 
-def _tensors(model: ir.Model) -> Iterator[ir.TensorProtocol]:
-    for value in symbols.all_values(model):
-        tensor = value.const_value
-        if tensor is None:
-            continue
+def _holding_tensors(model: ir.Model) -> list[ir.Value]:
+    found = [value for value in symbols.all_values(model) if value.const_value is not None]
+    for value in found:
         try:
-            int(tensor.dtype)
+            assert value.const_value is not None
+            int(value.const_value.dtype)
         except ValueError as error:
             raise ModelError(
                 f"initializer {clean(value.name)!r}: expected an element type of ONNX, got {clean(str(error))}"
             ) from error
-        yield tensor
+    return found
 
 
 def _bindings(model: ir.Model, table: symbols.SymbolTable, dims: Dims) -> dict[str, int]:

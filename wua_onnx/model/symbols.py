@@ -67,7 +67,7 @@ def normalise(model: ir.Model) -> SymbolTable:
     inputs = [value for value in model.graph.inputs if not value.is_initializer()]
     for value in inputs:
         for axis, dim in enumerate(value.shape or ()):
-            if not isinstance(dim, int):
+            if not isinstance(dim, int) or dim < 0:
                 table.declare(_input_dim_name(value, axis))
     values = {id(value): value for value in (*inputs, *all_values(model), *model.graph.outputs)}
     for value in values.values():
@@ -85,10 +85,12 @@ def _rewrite(value: ir.Value, table: SymbolTable, is_input: bool) -> None:
         return
     dims: list[int | ir.SymbolicDim] = []
     for axis, dim in enumerate(value.shape):
-        if isinstance(dim, int):
-            dims.append(dim if dim >= 0 else ir.SymbolicDim(None))
+        if isinstance(dim, int) and dim >= 0:
+            dims.append(dim)
         elif is_input:
             dims.append(_written(table.declare(_input_dim_name(value, axis))))
+        elif isinstance(dim, int):
+            dims.append(ir.SymbolicDim(None))
         elif dim.value is None:
             dims.append(dim)
         else:
