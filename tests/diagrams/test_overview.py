@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -12,10 +13,7 @@ STEPS = (("ln", "LayerNorm"), ("attn.q", "MatMul"), ("attn", "Softmax"), ("attn.
 
 
 def chain(paths: Sequence[tuple[str, ...]], ops: Sequence[str]) -> tuple[list[Node], list[Edge]]:
-    nodes = [
-        Node(id=f"n{i}", path=path, op=op, label=op.lower())
-        for i, (path, op) in enumerate(zip(paths, ops, strict=True))
-    ]
+    nodes = [Node(id=f"n{i}", path=path, op=op, label=op) for i, (path, op) in enumerate(zip(paths, ops, strict=True))]
     return nodes, [Edge(source=f"n{i}", target=f"n{i + 1}", label=f"s{i}") for i in range(len(nodes) - 1)]
 
 
@@ -45,13 +43,13 @@ def test_repeated_blocks_become_one_box_after_the_first_is_shown(scoped: bool) -
     overview = fold(*transformer(13, scoped), limit=20)
     label = "h.1 … h.12" if scoped else "LayerNorm … Add"
     assert len(overview.boxes) == 8
-    assert shape_of(overview)[-2:] == [(label, 12, 60), ("gemm", 1, 1)]
+    assert shape_of(overview)[-2:] == [(label, 12, 60), ("Gemm", 1, 1)]
     assert (overview.folded, overview.inside, len(overview.edges)) == (60, 59, 7)
 
 
 def test_blocks_that_do_not_fit_twice_are_folded_whole() -> None:
     overview = fold(*transformer(13), limit=7)
-    assert shape_of(overview) == [("gather", 1, 1), ("h.0 … h.12", 13, 65), ("gemm", 1, 1)]
+    assert shape_of(overview) == [("Gather", 1, 1), ("h.0 … h.12", 13, 65), ("Gemm", 1, 1)]
 
 
 def test_blocks_of_other_operators_are_not_repetitions() -> None:
@@ -63,7 +61,7 @@ def test_blocks_of_other_operators_are_not_repetitions() -> None:
 def test_parallel_branches_are_not_repetitions() -> None:
     nodes, edges = chain([("m", name) for name in "qqkkvv"] + [()], ["MatMul", "Add"] * 3 + ["Concat"])
     edges = [edge for edge in edges if edge.source not in ("n1", "n3")]
-    assert [box.label for box in fold(nodes, edges, limit=4).boxes] == ["m.q", "m.k", "m.v", "concat"]
+    assert [box.label for box in fold(nodes, edges, limit=4).boxes] == ["m.q", "m.k", "m.v", "Concat"]
 
 
 def test_a_module_used_in_two_places_makes_no_cycle() -> None:
@@ -72,6 +70,34 @@ def test_a_module_used_in_two_places_makes_no_cycle() -> None:
     overview = fold(nodes, edges, limit=6)
     assert [box.label for box in overview.boxes] == names
     assert all(edge.source < edge.target for edge in overview.edges)
+
+
+def test_a_node_that_lost_its_scope_does_not_cut_its_block() -> None:
+    nodes, edges = transformer(13)
+    nodes = [replace(node, path=()) if node.op == "Softmax" else node for node in nodes]
+    assert shape_of(fold(nodes, edges, limit=7)) == [("Gather", 1, 1), ("h.0 … h.12", 13, 65), ("Gemm", 1, 1)]
+
+
+def test_free_nodes_in_a_row_are_one_box_unless_they_are_all_there_is() -> None:
+    nodes, edges = chain(
+        [()] * 9, ["MatMul", "Shape", "Slice", "Concat", "Reshape", "MatMul", "Cast", "Cast", "MatMul"]
+    )
+    free = [replace(node, cost=0 if node.op != "MatMul" else 77) for node in nodes]
+    assert shape_of(fold(free, edges, limit=8))[:3] == [("MatMul", 1, 1), ("Shape … Reshape", 1, 4), ("MatMul", 1, 1)]
+    nothing_else = [replace(node, cost=0) for node in nodes[1:5]]
+    assert [len(box.nodes) for box in fold(nothing_else, edges, limit=3).boxes] == [1, 1, 2]
+
+
+def test_a_box_of_one_node_has_the_name_of_the_node() -> None:
+    nodes = [Node(id=str(i), path=("bn1",), op=op, label=label) for i, (op, label) in enumerate([("Conv", "conv1")])]
+    nodes += [Node(id=f"r{i}", path=("relu",), op="Relu", label="Relu") for i in range(1)]
+    nodes += [Node(id=f"x{i}", path=("x", str(i)), op=f"Op{i}", label=f"Op{i}") for i in range(5)]
+    assert [box.label for box in fold(nodes, [], limit=6).boxes] == ["conv1", "relu", "x"]
+
+
+def test_a_node_between_two_uses_of_one_module_is_not_in_it() -> None:
+    nodes, edges = chain([("relu",), (), ("relu",), ("conv",), ("conv",)], ["Relu", "Add", "Relu", "Conv", "Mul"])
+    assert [box.label for box in fold(nodes, edges, limit=4).boxes] == ["relu", "Add", "relu", "conv"]
 
 
 def test_edges_between_the_same_boxes_are_joined_and_counted() -> None:

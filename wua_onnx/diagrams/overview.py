@@ -17,7 +17,15 @@ LIMIT = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A node of the graph: `path` is its module, outermost first; `cost` (MACs) None where it is unknown."""
+    """A node of the graph.
+
+    Attributes:
+        id: unique among the nodes.
+        path: the module it came from, outermost first.
+        op: its operator.
+        label: its own name, or its operator where it has none.
+        cost: its MACs; None where they are unknown.
+    """
 
     id: str
     path: tuple[str, ...]
@@ -107,15 +115,16 @@ def fold(nodes: Sequence[Node], edges: Sequence[Edge], limit: int = LIMIT) -> Ov
 def _open(start: Sequence[Block], limit: int) -> list[Block]:
     """Return the blocks after opening the largest ones while at most `limit` remain.
 
-    Runs of repeated blocks are opened last, and only into half of the limit: the first of them is shown open.
+    Runs of repeated blocks (the first of them is then shown open) and blocks of free work come last, and are opened
+    into half of the limit only.
     """
     shown = {block.start: block for block in start}
     waiting = [_priority(block) for block in start if block.children]
     heapq.heapify(waiting)
     while waiting:
-        repeated, _, at = heapq.heappop(waiting)
+        rank, _, at = heapq.heappop(waiting)
         block = shown[at]
-        if len(shown) - 1 + len(block.children) > (limit // 2 if repeated else limit):
+        if len(shown) - 1 + len(block.children) > (limit // 2 if rank else limit):
             continue
         del shown[at]
         for child in block.children:
@@ -125,13 +134,15 @@ def _open(start: Sequence[Block], limit: int) -> list[Block]:
     return [shown[at] for at in sorted(shown)]
 
 
-def _priority(block: Block) -> tuple[bool, int, int]:
-    return (block.count > 1, block.start - block.stop, block.start)
+def _priority(block: Block) -> tuple[int, int, int]:
+    return (2 if block.minor else int(block.count > 1), block.start - block.stop, block.start)
 
 
 def _box(block: Block, nodes: Sequence[Node]) -> Box:
     members = nodes[block.start : block.stop]
-    label = members[0].label if len(members) == 1 and not block.label else block.label
+    only = members[0] if len(members) == 1 else None
+    named = only is not None and (only.label != only.op or not block.label)
+    label = only.label if only is not None and named else block.label
     return Box(label=label, nodes=tuple(node.id for node in members), count=block.count)
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
+from dataclasses import dataclass, replace
+from itertools import groupby, pairwise
 from typing import Protocol
 
 import numpy as np
 
 _MAX_DEPTH = 32  # module scopes inside each other that are told apart
+_MINOR_RUN = 3  # free nodes in a row that become one block
 _MAX_PATTERN = 20_000  # blocks side by side in which repetition is looked for
 _MAX_PERIOD = 128  # nodes of a repeated block that is found without module scopes
 
@@ -25,18 +26,27 @@ class Scoped(Protocol):
     def op(self) -> str:
         """Its operator."""
 
+    @property
+    def cost(self) -> int | None:
+        """What it costs; None where that is unknown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """Nodes `start` to `stop`, `count` times the same; `children` are what it opens into, if it does."""
+    """Nodes `start` to `stop`, `count` times the same; `children` are what it opens into, if it does.
+
+    `minor` blocks hold free work only: reshapes, masks, indices.
+    """
 
     label: str
     start: int
     stop: int
     count: int = 1
+    minor: bool = False
     children: tuple[Block, ...] = ()
 
 
+Path = tuple[str, ...]
 Links = Iterable[tuple[int, int]]
 
 
@@ -51,6 +61,7 @@ class _Tree:
 
     def __init__(self, nodes: Sequence[Scoped], links: frozenset[tuple[int, int]], limit: int) -> None:
         self.nodes, self.limit = nodes, limit
+        self.paths = _adopted([node.path for node in nodes])
         self.next_to: dict[int, list[int]] = {}
         for source, target in links:
             self.next_to.setdefault(source, []).append(target)
@@ -66,15 +77,16 @@ class _Tree:
         found = self._fold_scopes(found)
         if self.limit < len(found) <= _MAX_PATTERN:
             found = self._fold_patterns(found)
+        found = self._join_minor(found)
         return tuple(found) if len(found) <= self.limit else tuple(self._chunks(found))
 
     def _scope(self, index: int, depth: int) -> str | None:
-        path = self.nodes[index].path
+        path = self.paths[index]
         return path[depth] if depth < min(len(path), _MAX_DEPTH) else None
 
     def _block(self, start: int, stop: int, depth: int) -> Block:
         scope = self._scope(start, depth)
-        label = ".".join(self.nodes[start].path[: depth + 1]) if scope is not None else ""
+        label = ".".join(self.paths[start][: depth + 1]) if scope is not None else ""
         inner = self.children(start, stop, depth + 1) if stop - start > 1 else ()
         if len(inner) == 1:
             if inner[0].count > 1:
@@ -121,6 +133,20 @@ class _Tree:
             at += period * times
         return folded
 
+    def _join_minor(self, found: list[Block]) -> list[Block]:
+        """Join runs of free nodes that have no scope of their own, unless nothing else is there."""
+        runs = [list(run) for _, run in groupby(found, key=self._is_minor)]
+        if len(runs) == 1:
+            return found
+        joined: list[Block] = []
+        for run in runs:
+            long = len(run) >= _MINOR_RUN and self._is_minor(run[0])
+            joined += [replace(self._join(run), minor=True)] if long else run
+        return joined
+
+    def _is_minor(self, block: Block) -> bool:
+        return not block.label and block.stop - block.start == 1 and self.nodes[block.start].cost == 0
+
     def _chunks(self, found: list[Block]) -> list[Block]:
         """Join neighbours into `limit` blocks of about equal length."""
         bounds = np.linspace(0, len(found), self.limit + 1).astype(int).tolist()
@@ -132,6 +158,28 @@ class _Tree:
         first, last = parts[0], parts[-1]
         names = [part.label or self.nodes[part.start].op for part in (first, last)]
         return Block(label=" … ".join(names), start=first.start, stop=last.stop, children=tuple(parts))
+
+
+def _adopted(paths: Sequence[Path]) -> list[Path]:
+    """Return the paths, where nodes without one take what the nodes around them share.
+
+    Exporters lose the scope of single nodes, which would cut a block in two. Between two nodes of the very same
+    module only its parent is certain: the module may be used twice.
+    """
+    adopted = list(paths)
+    known = [index for index, path in enumerate(paths) if path]
+    for before, after in pairwise(known):
+        if after - before > 1:
+            shared = _common(paths[before], paths[after])
+            if paths[before] == paths[after]:
+                shared = shared[:-1]
+            adopted[before + 1 : after] = [shared] * (after - before - 1)
+    return adopted
+
+
+def _common(first: Path, second: Path) -> Path:
+    length = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
+    return first[: min(len(first), len(second)) if length is None else length]
 
 
 def _repeat(run: Sequence[Block]) -> Block:
