@@ -6,7 +6,6 @@ Nothing here reads weights, runs the model, or hands the file to native code.
 from __future__ import annotations
 
 import logging
-import mmap
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -90,15 +89,13 @@ def _read(model: Any) -> tuple[ir.Model, Path | None]:
 def _read_file(path: Path) -> onnx.ModelProto:
     if path.stat().st_size == 0:
         raise NotOnnxError(f"{path}: expected an ONNX model, got an empty file")
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        head = mapped[:64]
-        view = memoryview(mapped)
+    with path.open("rb", buffering=0) as file:
+        content = wire.FileBytes(file)
+        head = content[:64]
         try:
-            proto: onnx.ModelProto = onnx.ModelProto.FromString(wire.skeleton(view, path.name))
+            proto: onnx.ModelProto = onnx.ModelProto.FromString(wire.skeleton(content, path.name))
         except (ValueError, IndexError, DecodeError) as error:
             raise NotOnnxError(f"{path}: expected an ONNX model (protobuf), got {_recognise(head, error)}") from None
-        finally:
-            view.release()
     if not proto.HasField("graph"):
         raise NotOnnxError(f"{path}: expected an ONNX model (protobuf), got {_recognise(head, 'no graph')}")
     return proto
