@@ -81,7 +81,7 @@ def judged(utilization: float | None, baseline: float | None) -> str:
     [
         (0.75, 0.753, "efficient"),
         (0.71, None, "efficient"),
-        (0.28, 0.29, "efficient"),  # an untrained network shows as little: no sign of slack
+        (0.28, 0.29, "as untrained"),  # an untrained network shows as little: no sign of slack
         (0.28, 0.70, "redundant"),
         (0.28, None, "redundant"),
         (0.45, 0.70, "ordinary"),
@@ -98,6 +98,18 @@ def test_the_verdict_is_one_sentence_and_names_the_layer_with_most_slack() -> No
     sentence = verdict_of(digits()).sentence
     assert sentence.endswith("most of the slack is in fc1.")
     assert sentence.count(". ") == 0
+
+
+def test_a_severe_finding_is_never_called_no_slack() -> None:
+    audit = digits()
+    audit["totals"].update(utilization=0.474, baseline_utilization=0.481)
+    verdict = verdict_of(audit)
+    assert verdict.tone == "fair"
+    assert verdict.sentence.startswith(
+        "digits needs a look at fc1 (utilization 22.1 % (untrained: 68.3 %), gini 0.742);"
+    )
+    audit["findings"] = audit["findings"][1:]
+    assert verdict_of(audit).sentence.startswith("digits shows no slack: importance")
 
 
 def test_only_slack_that_beats_the_baseline_is_named() -> None:

@@ -95,16 +95,22 @@ def verdict_of(audit: Json) -> Verdict:
     reading, tone = _judge(utilization, baseline)
     spread = f"{_measure(audit)} is spread over the equivalent of {n.percent(utilization)} of its weights"
     against = f" (untrained: {n.percent(baseline)})" if baseline is not None else ""
+    urgent = _urgent(audit) if tone == "good" else None
     where = _most_slack(audit) if tone != "good" else None
-    start = f"; most of the slack is in {where}" if where else f"; {costs}"
-    return Verdict(reading=reading, tone=tone, sentence=f"{name} {_PHRASES[tone]}: {spread}{against}{start}.")
+    says = f"needs a look at {urgent}" if urgent else f"{_PHRASES[tone]}"
+    last = f"; most of the slack is in {where}" if where else "" if urgent else f"; {costs}"
+    separator = ";" if urgent else ":"
+    sentence = f"{name} {says}{separator} {spread}{against}{last}."
+    return Verdict(reading=reading, tone="fair" if urgent else tone, sentence=sentence)
 
 
-_PHRASES = {
-    "good": "shows no slack",
-    "fair": "has some slack",
-    "poor": "looks oversized",
-}
+_PHRASES = {"good": "shows no slack", "fair": "has some slack", "poor": "looks oversized"}
+
+
+def _urgent(audit: Json) -> str | None:
+    """Return where and what the first finding of high severity is."""
+    found = next((finding for finding in audit["findings"] if finding["severity"] == "high"), None)
+    return f"{visible(found['where'], 60)} ({visible(found['evidence'], 90)})" if found else None
 
 
 def _costs(cost: Json) -> str:
@@ -119,7 +125,7 @@ def _depends(cost: Json) -> str:
 
 def _judge(utilization: float, baseline: float | None) -> tuple[str, str]:
     if utilization > EFFICIENT or (baseline is not None and utilization >= SLACK * baseline):
-        return "efficient", "good"
+        return ("efficient" if utilization > EFFICIENT else "as untrained"), "good"
     return ("redundant", "poor") if utilization < REDUNDANT else ("ordinary", "fair")
 
 
