@@ -8,8 +8,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.errors import ConversionError
-from wua_onnx.running import batches
-from wua_onnx.running.batches import as_array as as_array
+from wua_onnx.running import arrays
+from wua_onnx.running.arrays import as_array as as_array
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Block: TypeAlias = "dict[str, Any] | tuple[Any, ...]"
@@ -30,7 +30,7 @@ def first_block(X: Any) -> Block:
         raise ConversionError(
             "X: expected data that can be read again, got an iterator: its first batch would be lost to the example"
         )
-    block = batches._whole(X)
+    block = arrays.whole(X)
     if block is None:
         block = next(iter(X), None)
         if block is None:
@@ -42,7 +42,7 @@ def first_block(X: Any) -> Block:
 
 def by_name(block: dict[str, Any], inputs: Collection[str]) -> Block:
     """Return the block without its labels, by input name; in order where one array stands under another name."""
-    kept = {name: value for name, value in block.items() if name in inputs or name not in batches.LABELS}
+    kept = {name: value for name, value in block.items() if name in inputs or name not in arrays.LABELS}
     return kept if len(kept) > 1 or set(kept) <= set(inputs) else tuple(kept.values())
 
 

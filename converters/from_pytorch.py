@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.errors import ConversionError, MissingDependency
-from wua_onnx.running.batches import as_array
+from wua_onnx.running.arrays import as_array
 
 from . import _examples
 from ._base import Draft, Example

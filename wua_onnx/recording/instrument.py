@@ -15,7 +15,7 @@ from wua_onnx.model import external
 from wua_onnx.model.graph import Model
 from wua_onnx.model.symbols import all_values
 from wua_onnx.recording.taps import Builder, Outputs, Tap
-from wua_onnx.running.batches import batch_symbol
+from wua_onnx.running.inputs import batch_symbol
 
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _MAX_MESSAGE = 2**31 - 2**20  # bytes; protobuf's limit

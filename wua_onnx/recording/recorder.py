@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer, find_layers
 from wua_onnx.model.graph import Model
 from wua_onnx.model.load import load
@@ -16,7 +17,7 @@ from wua_onnx.recording.instrument import Instrumented, instrument
 from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
 from wua_onnx.recording.taps import Outputs, Tap
 from wua_onnx.running import Batch, Data, InputSpec, Session, input_specs
-from wua_onnx.running.batches import batch_symbol
+from wua_onnx.running.inputs import batch_symbol
 from wua_onnx.running.isolated import IsolatedSession
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -66,6 +67,7 @@ class Recorder:
     Raises:
         RunError: onnxruntime cannot load the model.
         DeviceError: the device is not there.
+        DataError: the batch size is below 1.
     """
 
     def __init__(
@@ -84,6 +86,8 @@ class Recorder:
         self.specs: tuple[InputSpec, ...] = input_specs(self.model, batch_axis)
         own = batch_symbol(self.model, batch_axis)
         self.fixed = isinstance(own, int)
+        if batch_size is not None and batch_size < 1:
+            raise DataError(f"batch_size: expected at least 1, got {batch_size}")
         self.batch_size = own if isinstance(own, int) else batch_size or DEFAULT_BATCH
         self.device = device
         self._batch_axis, self._isolate = batch_axis, isolate
@@ -190,16 +194,14 @@ class Recorder:
 
     def _compare(self, output: Array, batch: Batch) -> None:
         labels = batch.labels
-        if (
-            labels is None
-            or not isinstance(output, np.ndarray)
-            or output.ndim != 2
-            or output.shape[1] < 2
-            or labels.ndim != 1
-        ):
+        if labels is None or not isinstance(output, np.ndarray) or output.ndim != 2 or output.shape[1] < 2:
             return
-        self.correct += int((output[: batch.samples].argmax(axis=1) == labels).sum())
-        self.labelled += batch.samples
+        output = output[: batch.samples]
+        if labels.shape == output.shape:  # one-hot
+            labels = labels.argmax(axis=1)
+        if labels.size == batch.samples and labels.dtype.kind in "iuf":
+            self.correct += int((output.argmax(axis=1) == labels.reshape(-1)).sum())
+            self.labelled += batch.samples
 
 
 def _place(tap: Tap) -> Place:

@@ -56,16 +56,29 @@ class Child:
             send(process.stdin, request)
             answer = receive(_Timed(process, time.monotonic() + self.limit))
         except (EOFError, BrokenPipeError):
-            process.wait()
+            self._wait()
             raise RunError(f"onnxruntime: expected an answer, got a worker that {_ended(process.returncode)}") from None
         except TimeoutError:
             self.close()
             raise RunError(f"onnxruntime: expected an answer within {self.limit:g} s, got none") from None
+        except (ValueError, KeyError, TypeError) as error:
+            self.close()
+            raise RunError(
+                f"onnxruntime: expected an answer, got a worker that wrote something else: {error}"
+            ) from None
         if "error" in answer.fields:
             kind = getattr(errors, answer.fields["error"], RunError)
             known = isinstance(kind, type) and issubclass(kind, errors.WuaError)
             raise (kind if known and kind is not errors.MissingDependency else RunError)(answer.fields["message"])
         return answer
+
+    def _wait(self) -> None:
+        """Wait for a worker that has closed its side; end it where it does not go."""
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
 
     def close(self) -> None:
         """End the worker."""

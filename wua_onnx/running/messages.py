@@ -54,14 +54,15 @@ def send(stream: Writer, message: Message) -> None:
     """
     described = []
     for name, array in message.arrays.items():
-        if array.dtype.hasobject:
+        if array.dtype.hasobject or array.dtype.names:
             raise TypeError(f"array {name!r}: expected numbers, got {array.dtype}")
-        described.append({"name": name, "dtype": array.dtype.name, "shape": list(array.shape)})
+        described.append({"name": name, "dtype": _type_name(array.dtype), "shape": list(array.shape)})
     header = {"fields": dict(message.fields), "arrays": described, "binary": len(message.binary)}
     encoded = json.dumps(header).encode()
     stream.write(_LENGTH.pack(len(encoded)) + encoded)
     for array in message.arrays.values():
-        stream.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        if array.size:
+            stream.write(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
     stream.write(message.binary)
     stream.flush()
 
@@ -71,10 +72,11 @@ def receive(stream: Reader) -> Message:
 
     Raises:
         EOFError: the stream ended.
+        ValueError: what it holds is no message.
     """
     (length,) = _LENGTH.unpack(_exactly(stream, _LENGTH.size))
     if length > _MAX_HEADER:
-        raise EOFError("the header is too long")
+        raise ValueError(f"header: expected at most {_MAX_HEADER:,} bytes, got {length:,}")
     header = json.loads(_exactly(stream, length))
     arrays = {}
     for item in header["arrays"]:
@@ -82,6 +84,11 @@ def receive(stream: Reader) -> Message:
         size = int(np.prod(item["shape"], dtype=np.int64)) * dtype.itemsize
         arrays[item["name"]] = np.frombuffer(_exactly(stream, size), dtype=dtype).reshape(item["shape"])
     return Message(header["fields"], arrays, _exactly(stream, header["binary"]))
+
+
+def _type_name(dtype: np.dtype[Any]) -> str:
+    """Return what `np.dtype` makes `dtype` of again, byte order included; bfloat16 and its like go by name."""
+    return dtype.name if dtype.kind == "V" else dtype.str
 
 
 def _exactly(stream: Reader, size: int) -> bytes:

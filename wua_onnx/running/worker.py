@@ -26,10 +26,9 @@ def main() -> None:
         except EOFError:
             return
         try:
-            answer = worker.answer(request)
+            send(answers, worker.answer(request))
         except (WuaError, TypeError, MemoryError) as error:
-            answer = Message({"error": type(error).__name__, "message": str(error)})
-        send(answers, answer)
+            send(answers, Message({"error": type(error).__name__, "message": str(error)}))
 
 
 class _Worker:

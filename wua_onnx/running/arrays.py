@@ -1,0 +1,104 @@
+"""Arrays out of whatever a caller gives, and their element types."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from numbers import Number
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from wua_onnx.errors import DataError
+from wua_onnx.model.limits import clean
+
+Array: TypeAlias = np.ndarray[Any, Any]
+LABELS = ("y", "label", "labels")
+
+
+def as_array(value: Any) -> Array:
+    """Return a NumPy array of an array, a PyTorch tensor (on any device) or a TensorFlow tensor."""
+    if isinstance(value, np.ndarray):
+        return value
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        return np.asarray(value.float().numpy() if str(value.dtype) == "torch.bfloat16" else value.numpy())
+    try:
+        array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
+    except ValueError as error:  # nested lists of uneven lengths
+        raise DataError(f"X: expected arrays of numbers, got {type(value).__name__}: {clean(str(error))}") from None
+    if array.dtype == object:
+        raise DataError(f"X: expected arrays of numbers, got {type(value).__name__} of other objects")
+    return array
+
+
+def is_numbers(value: Any) -> bool:
+    """Return whether `value` is a list, nested or not, of plain numbers."""
+    leaf = value
+    while isinstance(leaf, list) and leaf:
+        leaf = leaf[0]
+    return isinstance(value, list) and isinstance(leaf, Number | np.generic)
+
+
+def whole(X: Any) -> Any:
+    """Return X where it is one block of data, read from its file; None where it is a stream of blocks.
+
+    Raises:
+        DataError: X is neither, or its file cannot be read.
+    """
+    if isinstance(X, str | os.PathLike):
+        return _from_file(Path(X))
+    if isinstance(X, Mapping | tuple | np.ndarray) or hasattr(X, "__array__") or hasattr(X, "detach"):
+        return X
+    if is_numbers(X):
+        return as_array(X)
+    if hasattr(X, "__iter__"):
+        return None
+    raise DataError(f"X: expected arrays, an iterable of batches or a path, got {type(X).__name__}")
+
+
+def _from_file(path: Path) -> Any:
+    if not path.is_file():
+        raise DataError(f"{path}: expected a .npy or .npz file, got none")
+    if path.suffix not in (".npy", ".npz"):
+        raise DataError(f"{path}: expected a .npy or .npz file, got {path.suffix or 'no suffix'}")
+    try:
+        loaded = np.load(path, allow_pickle=False, mmap_mode="r" if path.suffix == ".npy" else None)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            return {name: loaded[name] for name in loaded.files}
+    except (ValueError, OSError, EOFError) as error:
+        raise DataError(f"{path}: expected plain NumPy arrays, got {clean(str(error))}") from error
+
+
+def fits_type(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
+    """Return whether elements may be converted: among floats, among integers, nothing across."""
+    return _group(given) == _group(wanted)
+
+
+def _group(dtype: np.dtype[Any]) -> str:
+    if dtype.kind == "V" and "float" in dtype.name:  # bfloat16, float8…
+        return "f"
+    return {"u": "i", "U": "s", "S": "s", "O": "s"}.get(dtype.kind, dtype.kind)
+
+
+def converted(array: Array, wanted: np.dtype[Any], where: str) -> Array:
+    """Return `array` with elements of type `wanted`; precision may be lost, but no value may leave the range.
+
+    Raises:
+        DataError: there is a NaN, or a value that the type cannot hold.
+    """
+    if array.dtype.kind == "f" and np.isnan(array).any():
+        bad = np.argwhere(np.isnan(array))
+        raise DataError(f"{where}: expected numbers, got {len(bad):,} NaN, the first at {bad[0].tolist()}")
+    if array.dtype == wanted:
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        result = array.astype(wanted)
+    lost = result != array if _group(wanted) == "i" else np.isinf(result) & ~np.isinf(array)
+    if _group(wanted) in "if" and lost.any():
+        first = array[tuple(np.argwhere(lost)[0])]
+        raise DataError(f"{where}: expected values that {wanted} can hold, got {first}")
+    return result
