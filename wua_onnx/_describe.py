@@ -174,7 +174,7 @@ def describe_totals(layers: Sequence[Json], criterion: str) -> Json:
         "utilization": effective / weights if weights else None,
         "compression_potential": 1 - effective / weights if weights else None,
         "average_redundancy": math.fsum(redundancies) / len(redundancies) if redundancies else None,
-        "baseline_utilization": untrained / weights if weights else None,
+        "baseline_utilization": untrained / weights if untrained else None,
     }
 
 

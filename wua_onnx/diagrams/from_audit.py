@@ -28,6 +28,7 @@ Json: TypeAlias = dict[str, Any]
 
 MAX_NETWORK_WEIGHTS = 200_000  # a neuron diagram reads its weights; beyond this it would show too little of them
 MAX_NETWORK_LAYERS = 12
+_MOVES, _MAX_MOVES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity", "Cast", "Dropout"}), 8
 _HIDDEN = (CONSTANT, UNUSED, SHAPE_ARITHMETIC)
 
 
@@ -156,9 +157,21 @@ def neurons_json(
 
 
 def _is_stack(layers: Sequence[Layer]) -> bool:
-    fit = all(a.shape[1] == b.shape[0] for a, b in pairwise(layers) if a.kind == b.kind)
+    fit = all(a.kind == b.kind and a.shape[1] == b.shape[0] and _feeds(a, b) for a, b in pairwise(layers))
     small = sum(layer.size for layer in layers) <= MAX_NETWORK_WEIGHTS and len(layers) <= MAX_NETWORK_LAYERS
     return fit and small and all(layer.kind == "dense" and len(layer.uses) == 1 for layer in layers)
+
+
+def _feeds(before: Layer, after: Layer) -> bool:
+    """Return whether the neurons of `before` are the inputs of `after`, nothing but rearrangements in between."""
+    use = after.uses[0]
+    value = next((v for v in use.node.node.inputs[:2] if v is not None and v not in after.model.constants), None)
+    for _ in range(_MAX_MOVES):
+        if value is None or value is before.activations[0].value:
+            return value is not None
+        node = value.producer()
+        value = node.inputs[0] if node is not None and node.op_type in _MOVES and node.inputs else None
+    return False
 
 
 def stack_json(

@@ -203,7 +203,9 @@ def work_on_constants(evidence: Evidence) -> Iterator[Finding]:
             rule="work-on-constants",
             severity="info",
             where=nodes[0].name if len(nodes) == 1 else f"{len(nodes):,} nodes",
-            evidence=f"{len(nodes):,} nodes depend on constants only and run once at load",
+            evidence="one node depends on constants only and runs once at load"
+            if len(nodes) == 1
+            else f"{len(nodes):,} nodes depend on constants only and run once at load",
             action="fold them at export for a faster start and a smaller graph",
             confidence="exact",
         )

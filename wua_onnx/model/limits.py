@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-
 import onnx_ir as ir
 
+from wua_onnx._text import visible
 from wua_onnx.errors import LimitError
 
 MAX_NODES = 2_000_000  # nodes once every function call is written out
@@ -19,11 +18,7 @@ def clean(text: str | bytes | None) -> str:
     Protobuf hands over strings that are no valid UTF-8 as bytes.
     """
     encoded = text if isinstance(text, bytes) else (text or "").encode("utf-8", "replace")
-    text = encoded.decode("utf-8", "replace")
-    shown = "".join(
-        c if unicodedata.category(c)[0] not in "CZ" or c == " " else f"\\u{ord(c):04x}" for c in text[:MAX_NAME]
-    )
-    return shown if len(text) <= MAX_NAME else f"{shown}… ({len(text)} characters)"
+    return visible(encoded.decode("utf-8", "replace"), MAX_NAME)
 
 
 def check_size(model: ir.Model) -> None:

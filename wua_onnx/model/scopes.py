@@ -10,6 +10,7 @@ from wua_onnx.model.limits import clean
 
 TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
+_REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
 _MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
 
 
@@ -31,6 +32,10 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
     TensorFlow (`block1/conv/Conv2D`) and PyTorch's older exporter (`/layer1/layer1.0/conv1/Conv`) write.
     """
     scopes = _string_list(node.metadata_props.get(TORCH_SCOPES))
+    if scopes and "FuseBatchNorm" in node.metadata_props.get(_REWRITTEN, ""):
+        owner = _weight_owner(node)
+        if owner:
+            return owner
     if scopes:
         innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
         return tuple(clean(part) for part in innermost.split(".")) if innermost else ()
@@ -42,6 +47,16 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
     for previous, part in zip(["", *parts], parts, strict=False):
         relative.append(part.removeprefix(f"{previous}.") if previous else part)
     return tuple(clean(part) for part in relative)
+
+
+def _weight_owner(node: ir.Node) -> tuple[str, ...]:
+    """Return the module whose weight `node` reads.
+
+    A batch normalisation folded into a convolution leaves its own scope on the node; the weight is the convolution's.
+    """
+    names = (value.name or "" for value in node.inputs[1:2] if value is not None)
+    owner = next((name.removesuffix(".weight") for name in names if name.endswith(".weight")), "")
+    return tuple(clean(part) for part in owner.split(".")) if owner else ()
 
 
 def module_name(path: tuple[str, ...], node: ir.Node) -> str:

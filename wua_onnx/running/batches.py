@@ -166,7 +166,7 @@ class Data:
             if len(given) == len(names) == 1:
                 given = {names[0]: next(iter(given.values()))}
             else:
-                raise DataError(f"X: expected inputs {', '.join(map(str, self.specs))}, got {sorted(given)}")
+                raise DataError(f"X: expected {', '.join(map(str, self.specs))}, got {sorted(given)}")
         return given, None if labels is None else as_array(labels)
 
 
