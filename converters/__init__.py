@@ -43,7 +43,7 @@ def to_onnx(
         X: data, of which a few samples are run through both models to compare them: an array or tensor, a tuple (one
             an input), a mapping by input name, a list or loader of such batches, a path to .npy or .npz. PyTorch
             modules need it, since their inputs are written nowhere; the others do with random values.
-        dims: sizes for those random values: of a free dimension by name, or a whole shape by input name.
+        dims: whole shapes for those random values, by input name; other entries change nothing here.
 
     Raises:
         ConversionError: the model is of no known kind, cannot be converted, does not accept X, or gives other outputs

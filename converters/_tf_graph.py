@@ -40,6 +40,7 @@ def translate(traced: Traced, where: str) -> ir.Model:
     model: ir.Model = ir.from_proto(proto)
     if storage is not None:
         _restore_weights(model, storage.name_to_tensor_data)
+    _bind_captured(model, traced)
     return model
 
 
@@ -98,3 +99,13 @@ def _restore_weights(model: ir.Model, data: dict[str, bytes]) -> None:
             if isinstance(tensor, ir.ExternalTensor):
                 flat = np.frombuffer(data[str(tensor.location)], dtype=tensor.dtype.numpy())
                 value.const_value = ir.Tensor(flat.reshape(tensor.shape.numpy()), name=value.name)
+
+
+def _bind_captured(model: ir.Model, traced: Traced) -> None:
+    """Turn inputs that stand for constants captured by the function (a Normalization's mean) into initializers."""
+    captured = {placeholder.name: tensor for tensor, placeholder in traced.function.graph.captures}
+    for value in list(model.graph.inputs):
+        if value.name in captured:
+            model.graph.inputs.remove(value)
+            value.const_value = ir.tensor(captured[value.name].numpy(), name=value.name)
+            model.graph.initializers.add(value)

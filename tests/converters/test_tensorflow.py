@@ -172,6 +172,15 @@ def test_activations(tmp_path: Path, activation: str) -> None:
     np.testing.assert_allclose(got, model(x), atol=1e-5)
 
 
+def test_constants_that_a_layer_holds_are_no_inputs(tmp_path: Path) -> None:
+    normalized = layers.Normalization(mean=[0.5, -1.0, 2.0], variance=[4.0, 0.25, 1.0])
+    model = randomized(keras.Sequential([keras.Input((3,), name="x"), normalized, layers.Dense(2)]))
+    converted = to_onnx(model, tmp_path / "m.onnx", samples(9, 3))
+    assert [i.name for i in onnx.load(converted.path).graph.input] == ["x"]
+    x = samples(11, 3)
+    np.testing.assert_allclose(next(iter(run(converted.path, x=x).values())), model(x), atol=1e-5)
+
+
 def test_subclass_is_traced_for_x(tmp_path: Path) -> None:
     class Mine(keras.Model):  # type: ignore[misc] # keras is untyped
         def __init__(self) -> None:
