@@ -3,64 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from wua_onnx._audit import analyze
-from wua_onnx._audit import cost as count_cost
-from wua_onnx._files import write_bytes, write_text
+from wua_onnx._drawing import NetworkDrawing, form_of
 from wua_onnx._layer_audit import LayerAudit
-from wua_onnx.diagrams import dot, draw
+from wua_onnx._sources import opened
+from wua_onnx.diagrams import dot
 from wua_onnx.diagrams.neurons import DenseLayer, network_json
-from wua_onnx.errors import DataError, OutputError, WuaError
+from wua_onnx.diagrams.stack import runs
+from wua_onnx.errors import DataError, WuaError
 from wua_onnx.importance import layer_metrics, neuron_importance
-
-if TYPE_CHECKING:
-    import graphviz
+from wua_onnx.model.load import Dims
+from wua_onnx.report.numbers import plural
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
-def print_flops_report(model: Any, nb_epochs: int = 1, dataset: Any = None, *, factor: float | None = None) -> None:
+def print_flops_report(
+    model: Any,
+    nb_epochs: int = 1,
+    dataset: Any = None,
+    *,
+    dims: Dims | None = None,
+    factor: float | None = None,
+) -> None:
     """Print what a forward pass costs, per operator, and what a training over `dataset` costs.
 
     Args:
         model: as for `analyze`.
         nb_epochs: how often training sees each sample.
         dataset: the training data (as X for `analyze`), or the number of its samples; None for one sample.
+        dims: values of symbolic dimensions, or shapes by input name, where no data tell them.
         factor: backward as a multiple of forward (2 is the usual rule of thumb) instead of counting each operator.
 
     Raises:
-        WuaError: as `cost` does, or a dimension stays free.
+        WuaError: as `cost` does, a dimension stays free, or a number of samples or epochs is below 0.
     """
     from wua_onnx.report.training import print_training
 
-    is_number = isinstance(dataset, int)
-    report = count_cost(model, None if is_number else dataset)
-    samples = int(dataset) if is_number else _samples(dataset) if dataset is not None else 1
+    number = isinstance(dataset, int | np.integer) and not isinstance(dataset, bool)
+    samples, X = (int(dataset), None) if number else (1, dataset)
+    with opened(model, X, dims) as source:
+        data = source.data(X, None, 0) if X is not None else None
+        report = source.cost(dims, data, 0)
+        if data is not None:
+            samples = data.samples or sum(batch.samples for batch in data.batches(1024))
+    for name, value in (("nb_epochs", nb_epochs), ("dataset", samples)):
+        if value < 0:
+            raise DataError(f"print_flops_report: {name}: expected a number >= 0, got {value}")
     free = report.symbols
     if len(free) == 1:  # the batch is what a static model leaves free: figures are per sample
         report = report.at({free[0]: 1})
-    training = report.training(samples=samples, epochs=nb_epochs, factor=factor)
-    print_training(report, training)
-
-
-def _samples(dataset: Any) -> int:
-    if isinstance(dataset, tuple):
-        return _samples(dataset[0])
-    if isinstance(dataset, dict):
-        return _samples(next(iter(dataset.values())))
-    if isinstance(dataset, str | Path):
-        with np.load(dataset, allow_pickle=False) as loaded:
-            return len(loaded if isinstance(loaded, np.ndarray) else loaded[loaded.files[0]])
-    try:
-        return len(dataset.dataset if hasattr(dataset, "dataset") else dataset)
-    except TypeError as error:
-        raise DataError(f"dataset: expected data of known length, got {type(dataset).__name__}") from error
+    print_training(report, report.training(samples=samples, epochs=nb_epochs, factor=factor))
 
 
 def compute_weight_importance(
@@ -91,11 +89,13 @@ def generate_report(importance: Any, weights: Any, neuron_axis: int | None = Non
     Returns:
         The report: `total_weights`; `nodes`, the number of neurons; `entropy` in nats; `effective_weights`;
         `top_90_contribution`, the smallest share of weights that holds 90 % of the importance; `low_weights`, the
-        share of weights with an importance below 0.01; and every other metric of `LayerMetrics`. The normalized
-        importance sums to 1, or is 0 throughout for a dead layer.
+        share of weights with an importance below 0.01; `neuron_importance`, shape (neurons,); `non_finite`, how many
+        importances are NaN or infinite and left out of the rest; and the other metrics of `LayerMetrics`.
+        The normalized importance, float64 of the same shape, sums to 1, or is 0 throughout for a dead layer;
+        non-finite values stay in it as they are.
 
     Raises:
-        DataError: the shapes differ.
+        WuaError: the shapes differ, an importance is negative or no number, or there is no such axis.
     """
     scores, values = np.asarray(importance), np.asarray(weights)
     if scores.shape != values.shape:
@@ -104,10 +104,10 @@ def generate_report(importance: Any, weights: Any, neuron_axis: int | None = Non
         raise DataError("importance: expected at least one axis, got a single number")
     axis = neuron_axis if neuron_axis is not None else -1 if scores.ndim == 2 else 0
     metrics = layer_metrics(scores, axis)
-    total = float(np.nansum(np.where(np.isfinite(scores), scores, 0.0), dtype=np.float64))
-    normalized = np.asarray(scores / total if total else np.zeros_like(scores, dtype=np.float64), dtype=np.float64)
+    normalized: Array = scores.astype(np.float64) / (metrics.sum or 1.0)
     report = {
         "total_weights": metrics.total,
+        "non_finite": metrics.non_finite,
         "nodes": scores.shape[axis],
         "entropy": metrics.entropy,
         "effective_weights": metrics.effective,
@@ -135,10 +135,12 @@ def print_report(report: dict[str, Any]) -> None:
 def plot_importance_histogram(normalized_importance: Any, entropy: float, ax: Any = None) -> Any:
     """Plot how the importance is spread over the weights; return the matplotlib Axes.
 
+    A notebook shows the plot; in a script, follow with `ax.figure.savefig("importance.svg")` or pyplot's `show()`.
+
     Args:
         normalized_importance: as `generate_report` returns it.
         entropy: of the layer, in nats.
-        ax: the Axes to draw into; new ones by default.
+        ax: the Axes to draw into; those of a new pyplot figure by default.
 
     Raises:
         MissingDependency: matplotlib is not installed.
@@ -146,50 +148,8 @@ def plot_importance_histogram(normalized_importance: Any, entropy: float, ax: An
     from wua_onnx.report.plots import importance_axes
 
     values = np.asarray(normalized_importance, dtype=np.float64).reshape(-1)
-    return importance_axes(values, f"H = {entropy:.4f} nats, effective weights {math.exp(entropy):,.1f}", ax)
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkDrawing:
-    """A neuron diagram. In a notebook it shows itself.
-
-    Attributes:
-        digraph: its DOT form.
-        left_out: connections that are not drawn.
-    """
-
-    digraph: graphviz.Digraph
-    left_out: int
-
-    def to_svg(self) -> str:
-        """Return the diagram as SVG; raises OutputError where nothing can draw it."""
-        drawing = draw.to_svg(self.digraph)
-        if drawing.svg is None:
-            raise OutputError(f"neuron diagram: {drawing.reason}")
-        return drawing.svg
-
-    def save(self, path: str | Path) -> Path:
-        """Write the diagram to `path`: .svg, .png or .dot by its suffix.
-
-        Raises:
-            OutputError: the suffix is another, nothing can draw it, or the path cannot be written.
-        """
-        target = Path(path)
-        if target.suffix == ".svg":
-            write_text(target, self.to_svg())
-        elif target.suffix == ".png":
-            picture = draw.to_png(self.digraph)
-            if picture.png is None:
-                raise OutputError(f"neuron diagram: {picture.reason}")
-            write_bytes(target, picture.png)
-        elif target.suffix == ".dot":
-            write_text(target, self.digraph.source)
-        else:
-            raise OutputError(f"{target}: expected a name ending in .svg, .png or .dot, got {target.suffix!r}")
-        return target
-
-    def _repr_svg_(self) -> str:
-        return self.to_svg()
+    effective = math.exp(entropy) if values.any() else 0.0
+    return importance_axes(values, f"H = {entropy:.4f} nats, {effective:,.1f} effective weights of {values.size:,}", ax)
 
 
 def show(
@@ -203,7 +163,7 @@ def show(
     """Draw the neurons of a model's dense layers: lines as thick as |weight|, red above `threshold`, gray below.
 
     Wide layers keep their strongest neurons and connections, and the drawing says how many are left out. Of a model
-    with other layers, the longest run of dense layers that follow each other is drawn.
+    with other layers or branches, the longest run of dense layers that follow each other is drawn.
 
     Args:
         model: as for `analyze`.
@@ -215,25 +175,22 @@ def show(
     Raises:
         WuaError: the model has no dense layer, or `path` cannot be written.
     """
+    if max_neurons < 1:
+        raise WuaError(f"show: max_neurons: expected at least 1, got {max_neurons}")
+    if path is not None:
+        form_of(Path(path))
     audit = analyze(model, X)
-    run = _longest_run(list(audit.layers.values()))
+    run = max(runs([layer._live_or_raise("show").layer for layer in audit.layers.values()]), key=len, default=[])
     if not run:
         raise WuaError(f"show: expected a model with dense layers, got {audit.model['name']!r} without any")
-    diagram = network_json([_dense(layer) for layer in run], max_neurons=max_neurons, threshold=threshold)
+    stack = [_dense(audit.layers[layer.name]) for layer in run]
+    diagram = network_json(stack, max_neurons=max_neurons, threshold=threshold)
     drawing = NetworkDrawing(dot.network(diagram), diagram["left_out"])
+    if drawing.left_out:
+        drawing.digraph.attr(label=f"{plural(drawing.left_out, 'connection')} not drawn", fontsize="11")
     if path is not None:
         drawing.save(path)
     return drawing
-
-
-def _longest_run(layers: Sequence[LayerAudit]) -> list[LayerAudit]:
-    best: list[LayerAudit] = []
-    run: list[LayerAudit] = []
-    for layer in layers:
-        follows = bool(run) and layer.kind == "dense" and layer.weight_shape[0] == run[-1].weight_shape[1]
-        run = [*run, layer] if follows else [layer] if layer.kind == "dense" else []
-        best = run if len(run) > len(best) else best
-    return best
 
 
 def _dense(layer: LayerAudit) -> DenseLayer:

@@ -10,7 +10,14 @@ from typing import Any
 from wua_onnx._audit import Audit, analyze
 
 _FIGURES = ("params", "weight_bytes", "macs", "flops", "peak_activation_bytes")
-_TOTALS = ("weights", "effective_weights", "utilization", "compression_potential", "average_redundancy")
+_TOTALS = (
+    "weights",
+    "effective_weights",
+    "utilization",
+    "baseline_utilization",
+    "compression_potential",
+    "average_redundancy",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,8 +35,11 @@ class Comparison:
 
     Attributes:
         before, after: the audits.
-        figures: cost and totals of the whole models.
-        layers: (name, utilization) of layers that both have under the same name and shape.
+        figures: cost and totals of the whole models: `params`, `weight_bytes`, `macs`, `flops`,
+            `peak_activation_bytes`, `weights`, `effective_weights`, `utilization`, `baseline_utilization` (of untrained
+            layers), `compression_potential`, `average_redundancy`, `dead_neurons`, and `accuracy` where labels were
+            given.
+        layers: utilization of the layers that both have under the same name.
         added, removed: names of the layers that only one has.
     """
 
@@ -62,6 +72,9 @@ def compare(before: Any, after: Any, X: Any = None, y: Any = None) -> Comparison
     one, two = (_audit(side, X, y) for side in (before, after))
     figures = [_delta(name, one.to_dict()["cost"], two.to_dict()["cost"]) for name in _FIGURES]
     figures += [_delta(name, one.to_dict()["totals"], two.to_dict()["totals"]) for name in _TOTALS]
+    figures.append(Delta(name="dead_neurons", before=_dead_neurons(one), after=_dead_neurons(two)))
+    accuracy = Delta(name="accuracy", before=_accuracy(one), after=_accuracy(two))
+    figures += [accuracy] if (accuracy.before, accuracy.after) != (None, None) else []
     common = [name for name in one.layers if name in two.layers]
     return Comparison(
         before=one,
@@ -84,5 +97,17 @@ def _audit(side: Any, X: Any, y: Any) -> Audit:
     return analyze(side, X, y)
 
 
+def _dead_neurons(audit: Audit) -> int | None:
+    """Return how many neurons are dead, over the layers of which that is known; None where it is of none."""
+    known = [layer.dead_neurons for layer in audit.layers.values() if layer.dead_neurons is not None]
+    return sum(map(len, known)) if known else None
+
+
+def _accuracy(audit: Audit) -> float | None:
+    recording = audit.to_dict()["recording"] or {}
+    accuracy: float | None = recording.get("accuracy")
+    return accuracy
+
+
 def _delta(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Delta:
-    return Delta(name=name, before=before[name], after=after[name])
+    return Delta(name=name, before=before.get(name), after=after.get(name))

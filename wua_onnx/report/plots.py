@@ -17,15 +17,23 @@ def importance_axes(values: np.ndarray[Any, Any], title: str, ax: Any = None) ->
     """
     if ax is None:
         try:
-            from matplotlib.figure import Figure
+            from matplotlib import pyplot
         except ImportError as error:
             raise MissingDependency("matplotlib", "plot", "a plot") from error
-        ax = Figure(figsize=(6.4, 3.6), layout="constrained").add_subplot()
+        ax = pyplot.subplots(figsize=(6.4, 3.6), layout="constrained")[1]
     positive = values[np.isfinite(values) & (values > 0)]
-    zeros = values.size - positive.size
-    ax.hist(np.log10(positive * values.size), bins=40, color="#4269d0")
+    zeros = int(np.count_nonzero(values == 0))
+    ax.hist(
+        np.log10(positive * values.size), bins=_bins(positive.size), color="#4269d0", edgecolor="white", linewidth=0.5
+    )
     ax.axvline(0.0, color="#888888", linewidth=1)
     ax.set_xlabel("log₁₀ of importance over its mean")
     ax.set_ylabel("weights")
-    ax.set_title(title + (f", {zeros:,} weights with none" if zeros else ""), fontsize="medium")
+    ax.yaxis.get_major_locator().set_params(integer=True)
+    ax.set_title(title + (f"; {zeros:,} weights with none" if zeros else ""), fontsize="medium")
     return ax
+
+
+def _bins(count: int) -> int:
+    """Return how many bars show `count` values: twice its root, 20 to 40."""
+    return int(min(max(2 * np.sqrt(count), 20), 40))

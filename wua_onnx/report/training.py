@@ -7,49 +7,55 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from wua_onnx._text import visible
 from wua_onnx.cost.report import CostReport
 from wua_onnx.cost.training import TrainingCost
+from wua_onnx.cost.value import Cost, Verdict
 from wua_onnx.model.dim_json import to_json
 from wua_onnx.report import numbers as n
+from wua_onnx.report.verdict import bound_of
 
 
-def _table(title: str, *numeric: str, first: str = "") -> Table:
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    table.add_column(first)
-    for name in numeric:
-        table.add_column(name, justify="right")
+def _table(*columns: str) -> Table:
+    """Return an empty table: words in the first column, numbers in the others."""
+    table = Table(box=None, pad_edge=False)
+    for index, name in enumerate(columns):
+        table.add_column(name, justify="right" if index else "left")
     return table
 
 
 def print_training(report: CostReport, training: TrainingCost, console: Console | None = None) -> None:
     """Print the cost of a forward pass by operator, and of a training."""
     console = console or Console()
-    table = _table("Forward pass, per operator", "nodes", "MACs", "FLOPs", first="operator")
-    for group in report.by_operator.values():
-        if group.cost.flops != 0 or group.cost.int_ops != 0 or group.verdict.value == "unknown":
-            unknown = group.verdict.value == "unknown"
-            macs, flops = (
-                ("not known",) * 2 if unknown else (n.count(to_json(d)) for d in (group.cost.macs, group.cost.flops))
-            )
-            table.add_row(visible(group.name), n.count(group.nodes), macs, flops)
-    table.add_section()
-    table.add_row(
-        "total", n.count(len(report.by_node)), n.count(to_json(report.cost.macs)), n.count(to_json(report.cost.flops))
-    )
-    console.print(table)
-    words = {"exact": "exact", "lower": "a lower bound: some operators are not known", "mixed": "with estimates"}
-    console.print(
-        f"per run of {n.plural(report.samples_per_run or 1, 'sample')}; {words.get(report.bound, report.bound)}\n"
-    )
-    whole = _table(
-        f"Training: {n.plural(training.samples, 'sample')}, {n.plural(training.epochs, 'epoch')}", "FLOPs", "", first=""
-    )
+    console.print(f"Forward pass, per run of {n.plural(report.samples_per_run or 1, 'sample')}")
+    console.print(_operators(report))
+    bound = bound_of({"bound": report.bound})
+    console.print(f"{bound.label}: {bound.note}\n")
+    console.print(f"Training: {n.plural(training.samples, 'sample')}, {n.plural(training.epochs, 'epoch')}")
+    table = _table("", "FLOPs", "in short")
     for name, value in (("forward", training.forward), ("backward", training.backward), ("total", training.flops)):
-        whole.add_row(name, n.count(to_json(value)), n.short(to_json(value), "FLOPs"))
-    console.print(whole)
+        table.add_row(name, n.count(to_json(value)), n.short(to_json(value), "FLOPs"))
+    console.print(table)
     console.print(f"backward: {training.convention}")
+
+
+def _operators(report: CostReport) -> Table:
+    """Return the operators that cost something, or whose cost is not known, and their total."""
+    table = _table("operator", "nodes", "MACs", "FLOPs")
+    for group in report.by_operator.values():
+        unknown = group.verdict is Verdict.UNKNOWN
+        if unknown or group.cost.macs != 0 or group.cost.flops != 0 or group.cost.int_ops != 0:
+            figures = (n.NOT_KNOWN,) * 2 if unknown else _figures(group.cost)
+            table.add_row(Text(visible(group.name)), n.count(group.nodes), *figures)
+    table.add_section()
+    table.add_row("total", n.count(len(report.by_node)), *_figures(report.cost))
+    return table
+
+
+def _figures(cost: Cost) -> tuple[str, str]:
+    return n.count(to_json(cost.macs)), n.count(to_json(cost.flops))
 
 
 _ROWS = (
@@ -57,7 +63,7 @@ _ROWS = (
     ("neurons", "nodes", n.count),
     ("entropy (nats)", "entropy", lambda value: n.decimal(value, 4)),
     ("normalized entropy", "normalized_entropy", lambda value: n.decimal(value, 4)),
-    ("effective weights", "effective_weights", lambda value: f"{value:,.2f}"),
+    ("effective weights", "effective_weights", lambda value: n.decimal(value, 2)),
     ("utilization", "utilization", n.percent),
     ("redundancy", "redundancy", n.percent),
     ("gini", "gini", lambda value: n.decimal(value, 4)),
@@ -68,10 +74,11 @@ _ROWS = (
 
 def print_layer_report(report: Mapping[str, Any], console: Console | None = None) -> None:
     """Print a report of `wua_onnx.generate_report`; what it does not hold is left out."""
-    table = _table("", "", first="")
+    table = _table("", "")
     table.show_header = False
-    table.title = None
     for label, key, text in _ROWS:
         if key in report:
             table.add_row(label, text(report[key]))
+    if report.get("non_finite"):
+        table.add_row("NaN or infinite importances, left out", n.count(report["non_finite"]))
     (console or Console()).print(table)
