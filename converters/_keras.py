@@ -60,11 +60,29 @@ def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
     def call(*flat: Any) -> Any:
         return model(keras.tree.pack_sequence_as(structure, flat), training=False)
 
-    with converting(where, "a model that can be traced"), _recording(model) as scopes:
+    with converting(where, "a model that can be traced"), _recording(model) as scopes, _without_xla(tf):
         function = tf.function(call, input_signature=specs).get_concrete_function()
     found = traced(function, holder=model)
     names = getattr(model, "output_names", None) or [layer.name for layer in getattr(model, "layers", [])[-1:]]
     return replace(found, outputs=tuple(names)), _paths(scopes)
+
+
+@contextlib.contextmanager
+def _without_xla(tf: Any) -> Iterator[None]:
+    """Trace what Keras would compile with XLA (grouped convolutions) as plain operators.
+
+    A compiled function stays a call in the graph, which tf2onnx cannot look into.
+    """
+    function = tf.function
+
+    def plain(*args: Any, jit_compile: bool | None = None, **options: Any) -> Any:
+        return function(*args, **options)
+
+    tf.function = plain
+    try:
+        yield
+    finally:
+        tf.function = function
 
 
 def _inputs(model: Any, X: Any, where: str) -> tuple[Any, list[Any]]:

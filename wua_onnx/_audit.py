@@ -14,7 +14,7 @@ from wua_onnx import findings, importance
 from wua_onnx._duplicates import duplicates
 from wua_onnx._files import write_text
 from wua_onnx._layer_audit import LayerAudit, LiveLayer
-from wua_onnx._sources import Source, opened
+from wua_onnx._sources import Source, opened, with_sample
 from wua_onnx.cost import CostReport
 from wua_onnx.diagrams.from_audit import graph_json, neurons_json
 from wua_onnx.errors import DataError, RunError, WuaError
@@ -81,7 +81,8 @@ def analyze(
         importance.get(name)
     if activation not in ("post", "pre"):
         raise WuaError(f"activation: expected 'post' or 'pre', got {activation!r}")
-    with opened(model, X, dims) as source:
+    X, sample = with_sample(X)
+    with opened(model, sample, dims) as source:
         loaded = source.model
         data = source.data(X, y, batch_axis) if X is not None else None
         report = source.cost(dims, data, batch_axis)
@@ -121,7 +122,8 @@ def cost(
     """
     if observe:
         raise WuaError("cost(observe=True): expected observe=False, got True: observed runs are not available yet")
-    with opened(model, X, dims) as source:
+    X, sample = with_sample(X)
+    with opened(model, sample, dims) as source:
         data = source.data(X, None, batch_axis) if X is not None else None
         return source.cost(dims, data, batch_axis)
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -10,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.cost import CostReport, count
+from wua_onnx.errors import DataError
 from wua_onnx.model import Model, load
 from wua_onnx.model import dims as d
 from wua_onnx.model.load import Dims, skeleton_of
@@ -70,9 +74,19 @@ def _sizes(model: Model, data: Data) -> dict[str, int]:
     return sizes
 
 
+def with_sample(X: Any) -> tuple[Any, Any]:
+    """Return X, and a part of it to convert with; an iterator gives up its first batch and gets it back."""
+    if not hasattr(X, "__next__"):
+        return X, X
+    head = next(X, None)
+    if head is None:
+        raise DataError("X: expected at least one batch, got an empty iterator")
+    return itertools.chain([head], X), head
+
+
 @contextmanager
 def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
-    """Yield `model` as a `Source`; a converted file lives as long as the process, for arrays asked for later.
+    """Yield `model` as a `Source`; a converted file lives as long as its model, for arrays asked for later.
 
     Raises:
         ModelError, ConversionError: the model cannot be read or converted.
@@ -84,10 +98,14 @@ def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
         return
     from wua_onnx.converters import to_onnx
 
-    folder = tempfile.TemporaryDirectory(prefix="wua_onnx_", ignore_cleanup_errors=True)  # kept by the model
-    converted = to_onnx(model, Path(folder.name) / "model.onnx", X, dims=dims)
-    loaded = replace(load(converted.path), layer_names=dict(converted.layer_names), name=_name(model))
-    loaded.keep = folder
+    folder = tempfile.mkdtemp(prefix="wua_onnx_")
+    try:
+        converted = to_onnx(model, Path(folder) / "model.onnx", X, dims=dims)
+        loaded = replace(load(converted.path), layer_names=dict(converted.layer_names), name=_name(model))
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    weakref.finalize(loaded, shutil.rmtree, folder, ignore_errors=True)
     origin = {
         "file": None,
         "converted_from": f"{converted.framework} {converted.framework_version}",

@@ -39,7 +39,6 @@ class Model:
         bound: the values of dimensions bound while loading, by displayed name.
         problems: what shape inference could not do.
         layer_names: the author's name of a layer by initializer or node name, from a converter.
-        keep: whatever must live as long as the model (the temporary folder of a converted file).
     """
 
     ir_model: ir.Model
@@ -49,12 +48,23 @@ class Model:
     bound: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     layer_names: Mapping[str, str] = field(default_factory=dict)
-    keep: object = None
 
     @cached_property
     def nodes(self) -> tuple[NodeView, ...]:
         """The nodes of the main graph, in file order."""
         return tuple(NodeView(node, self) for node in self.ir_model.graph)
+
+    def all_nodes(self) -> Iterator[ir.Node]:
+        """Yield the nodes of the main graph and of graphs inside nodes, each node before those inside it."""
+        pending = [iter(self.ir_model.graph)]
+        while pending:
+            node = next(pending[-1], None)
+            if node is None:
+                pending.pop()
+                continue
+            yield node
+            inner = [graph for attribute in node.attributes.values() for graph in _subgraphs(attribute)]
+            pending.extend(iter(graph) for graph in reversed(inner))
 
     @cached_property
     def inputs(self) -> tuple[ir.Value, ...]:
@@ -63,10 +73,12 @@ class Model:
 
     @cached_property
     def constants(self) -> frozenset[ir.Value]:
-        """Every value of the main graph that depends on constants only, so that it is computed once at load."""
+        """Every value that depends on constants only, so that it is computed once at load; inner graphs included."""
         known: set[ir.Value] = set(self.ir_model.graph.initializers.values())
-        for node in self.ir_model.graph:
-            if node.op_type in _RANDOM or any(a.type in _GRAPHS for a in node.attributes.values()):
+        for node in self.all_nodes():
+            inner = [graph for attribute in node.attributes.values() for graph in _subgraphs(attribute)]
+            known.update(value for graph in inner for value in graph.initializers.values())
+            if node.op_type in _RANDOM or inner:
                 continue
             if all(value is None or value in known for value in node.inputs):
                 known.update(node.outputs)
@@ -140,7 +152,6 @@ class _Symbols(dict[str, Dim]):
 _RANDOM = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial"}
 )
-_GRAPHS = frozenset({ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS})
 
 
 def _reads(node: ir.Node) -> Iterator[ir.Value]:
