@@ -39,6 +39,8 @@ class NodeCost:
         bytes_read, bytes_written: the traffic of its inputs (weights included) and outputs.
         outputs: shapes of its outputs; None where unknown.
         backward: the operations of its backward pass in training.
+        upper: whether the figures are an upper bound (the dearer branch, the most trips).
+        inside: unknown operators in the graphs of control flow, and how many nodes of each.
     """
 
     name: str
@@ -52,6 +54,8 @@ class NodeCost:
     bytes_written: Dim = 0
     outputs: tuple[Shape | None, ...] = ()
     backward: Cost = field(default_factory=Cost)
+    upper: bool = False
+    inside: tuple[tuple[str, int], ...] = ()
 
     @property
     def macs(self) -> Figure:
@@ -224,14 +228,23 @@ class CostReport:
     @cached_property
     def unsupported(self) -> Mapping[str, int]:
         """The operators whose work is not known, and how many nodes of each."""
-        return dict(Counter(node.op for node in self.by_node if node.verdict == Verdict.UNKNOWN))
+        found = Counter(node.op for node in self.by_node if node.verdict == Verdict.UNKNOWN and not node.inside)
+        for node in self.by_node:
+            found.update(dict(node.inside))
+        return dict(found)
 
     @property
     def bound(self) -> str:
-        """How the totals relate to the truth: exact, lower (unknown work) or mixed (estimates take part)."""
-        if any(node.verdict == Verdict.ESTIMATE for node in self.by_node):
+        """How the totals relate to the truth.
+
+        exact; lower (unknown work); upper (the dearer branch, the most trips); mixed (both, or estimates take part).
+        """
+        upper = any(node.upper for node in self.by_node)
+        if any(node.verdict == Verdict.ESTIMATE for node in self.by_node) or (upper and self.unsupported):
             return "mixed"
-        return "lower" if self.unsupported else "exact"
+        if self.unsupported:
+            return "lower"
+        return "upper" if upper else "exact"
 
     @property
     def is_exact(self) -> bool:
@@ -373,6 +386,8 @@ def _node_dict(node: NodeCost) -> dict[str, Any]:
         "written": to_json(node.bytes_written),
         "verdict": node.verdict.value,
         "reason": node.reason,
+        "upper": node.upper,
+        "inside": dict(node.inside),
         "outputs": [None if shape is None else [to_json(dim) for dim in shape] for shape in node.outputs],
     }
 
@@ -394,6 +409,8 @@ def _node_from_dict(data: Mapping[str, Any]) -> NodeCost:
         backward=Cost(**{kind: _dim(value) for kind, value in data["backward"].items()}),
         verdict=Verdict(data["verdict"]),
         reason=data["reason"],
+        upper=data["upper"],
+        inside=tuple(data["inside"].items()),
         bytes_read=_dim(data["read"]),
         bytes_written=_dim(data["written"]),
         outputs=tuple(None if shape is None else tuple(map(_dim, shape)) for shape in data["outputs"]),

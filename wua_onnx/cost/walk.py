@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from wua_onnx.cost import memory, registry, training
+from wua_onnx.cost import control, memory, registry, training
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.value import Cost, Verdict
 from wua_onnx.errors import ShapeError
@@ -40,9 +40,9 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
     Raises:
         ShapeError: shapes contradict each other at a node.
     """
-    shapes = _shape_values(model)
+    walk = _Walk(model)
     gradient = training.with_gradient(model)
-    by_node = tuple(_with_backward(_count_node(node, model, shapes), node, gradient) for node in model.nodes)
+    by_node = tuple(_with_backward(walk.node(node), node, gradient) for node in model.nodes)
     live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
     activations, peak = memory.peak(model, live)
     params, weight_bytes = memory.parameters(model)
@@ -55,7 +55,8 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
         samples_per_run=_samples(model, batch_axis),
         dims=dict(model.bound),
     )
-    return report.renamed({generated: symbol(name) for generated, name in model.shown.items()})
+    shown = {**model.shown, **walk.trips.shown}
+    return report.renamed({generated: symbol(name) for generated, name in shown.items()})
 
 
 def _with_backward(counted: NodeCost, node: NodeView, gradient: frozenset[ir.Value]) -> NodeCost:
@@ -74,9 +75,9 @@ def _samples(model: Model, batch_axis: int) -> int | None:
 
 
 def _shape_values(model: Model) -> frozenset[ir.Value]:
-    """Return the small integer values that are made from shapes alone."""
+    """Return the small integer values that are made from shapes alone, those of inner graphs included."""
     known: set[ir.Value] = set()
-    for node in model.ir_model.graph:
+    for node in model.all_nodes():
         if node.op_type not in _SHAPE_OPS or node.domain not in ("", "ai.onnx"):
             continue
         sources = [value for value in node.inputs if value is not None and value not in model.constants]
@@ -90,14 +91,44 @@ def _is_small_index(value: ir.Value) -> bool:
     return value.shape is not None and len(value.shape) <= 1 and value.dtype is not None
 
 
-def _count_node(node: NodeView, model: Model, shapes: frozenset[ir.Value]) -> NodeCost:
-    outputs = node.node.outputs
-    if outputs and all(value in model.constants for value in outputs):
-        return _node_cost(node, Cost(), Verdict.FREE, CONSTANT, (0, 0))
-    if node.node not in model.reachable:
-        return _node_cost(node, Cost(), Verdict.FREE, UNUSED, (0, 0))
-    if outputs and all(value in shapes for value in outputs):
-        return _node_cost(node, Cost(), Verdict.FREE, SHAPE_ARITHMETIC, memory.moved(node))
+class _Walk:
+    """Counts the nodes of a model, and of the graphs inside them."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.trips = model, control.Trips()
+        self._shapes = _shape_values(model)
+        self._depth = 0
+
+    def node(self, node: NodeView) -> NodeCost:
+        """Return what `node` costs."""
+        free = self._needless(node)
+        if free is not None:
+            return _node_cost(
+                node, Cost(), Verdict.FREE, free, memory.moved(node) if free is SHAPE_ARITHMETIC else (0, 0)
+            )
+        if node.op_type in control.CONTROL_FLOW and not node.domain:
+            empty = _node_cost(node, Cost(), Verdict.COUNTED, None, (0, 0))
+            return control.count(node, empty, self._graph, self.trips, self._depth)
+        return _by_rule(node)
+
+    def _needless(self, node: NodeView) -> str | None:
+        """Return why `node` does no work on data, or None where it does."""
+        outputs = node.node.outputs
+        if outputs and all(value in self.model.constants for value in outputs):
+            return CONSTANT
+        if not self._depth and node.node not in self.model.reachable:
+            return UNUSED
+        return SHAPE_ARITHMETIC if outputs and all(value in self._shapes for value in outputs) else None
+
+    def _graph(self, graph: ir.Graph) -> list[NodeCost]:
+        self._depth += 1
+        try:
+            return [self.node(NodeView(node, self.model)) for node in graph]
+        finally:
+            self._depth -= 1
+
+
+def _by_rule(node: NodeView) -> NodeCost:
     rule = registry.find(node.domain, node.op_type, node.opset)
     if rule is None:
         return _node_cost(node, Cost(), Verdict.UNKNOWN, "no rule for this operator", memory.moved(node))
