@@ -100,15 +100,7 @@ def _rows(node: NodeView) -> Dim:
     return product(node.shape(0)[:-1])
 
 
-@rule("LayerNormalization", domain=MS)
-def layer_normalization(node: NodeView) -> Cost:
-    """As LayerNormalization of ai.onnx."""
-    shape = node.shape(0)
-    return layer_norm_of(node.size(0), product(shape[: node.attr("axis", -1) % len(shape)]), bias=node.has(2))
-
-
 @rule("SimplifiedLayerNormalization")
-@rule("SimplifiedLayerNormalization", domain=MS)
 def simplified_layer_normalization(node: NodeView) -> Cost:
     """As RMSNormalization of ai.onnx."""
     shape = node.shape(0)

@@ -19,6 +19,13 @@ free("selects elements by a mask", "Compress", "NonZero", "Where")
 free("writes ones at given positions", "OneHot")
 free("counts up positions", "Range")
 free("changes the element type", "BitCast", "Cast", "CastLike")
+free(
+    "handles a list of tensors",
+    *("ConcatFromSequence", "SequenceAt", "SequenceConstruct", "SequenceEmpty", "SequenceErase", "SequenceInsert"),
+    *("SequenceLength", "SplitToSequence"),
+)
+free("handles a value that may be missing", "Optional", "OptionalGetElement", "OptionalHasElement")
+free("works on text: no arithmetic", "RegexFullMatch", "StringConcat", "StringNormalizer", "StringSplit")
 
 
 @rule("Dropout")

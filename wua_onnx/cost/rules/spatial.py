@@ -1,0 +1,80 @@
+"""Sampling at computed positions: grids, regions of interest, deformable convolution."""
+
+from __future__ import annotations
+
+from wua_onnx.cost.registry import rule
+from wua_onnx.cost.rules.contractions import conv_macs
+from wua_onnx.cost.rules.normalization import mean_of
+from wua_onnx.cost.rules.resize import interpolated, mode_of
+from wua_onnx.cost.value import Cost
+from wua_onnx.errors import ShapeError
+from wua_onnx.model.dims import product
+from wua_onnx.model.graph import NodeView, ShapeUnknown
+
+
+@rule("AffineGrid")
+def affine_grid(node: NodeView) -> Cost:
+    """macs = elements of the output × (axes + 1): every position times its affine matrix.
+
+    https://onnx.ai/onnx/operators/onnx__AffineGrid.html
+    """
+    return Cost(macs=node.out_size() * (node.out_shape()[-1] + 1))
+
+
+@rule("GridSample")
+def grid_sample(node: NodeView) -> Cost:
+    """As Resize over all axes for each output; add = 2, mul = div = compare = 1 for each coordinate of the grid.
+
+    A coordinate becomes a position by ((x + 1) · size − 1) / 2, rounded down. https://onnx.ai/onnx/operators/onnx__GridSample.html
+    """
+    axes = node.shape(1)[-1]
+    if not isinstance(axes, int) or not 1 <= axes <= 8:
+        raise ShapeError(f"{node.where}: grid: expected coordinates of 1 to 8 axes, got {axes}")
+    positions = Cost(add=2, mul=1, div=1, compare=1) * node.size(1)
+    return positions + interpolated(mode_of(node, "linear"), axes, node.out_size())
+
+
+@rule("RoiAlign")
+def roi_align(node: NodeView) -> Cost:
+    """For each output sampling_ratio² linear interpolations over 2 axes, and their mean or largest.
+
+    Unknown where sampling_ratio is 0, which fits the number of samples to each region.
+    https://onnx.ai/onnx/operators/onnx__RoiAlign.html
+    """
+    ratio = int(node.attr("sampling_ratio", 0))
+    if ratio < 1:
+        raise ShapeUnknown("sampling_ratio 0 fits the number of samples to each region")
+    outputs = node.out_size()
+    samples = outputs * ratio**2
+    pooled = Cost(compare=samples - outputs) if mode_of(node, "avg") == "max" else mean_of(samples, outputs)
+    return interpolated("linear", 2, samples) + pooled
+
+
+@rule("MaxRoiPool", estimate="every region as large as the whole image")
+def max_roi_pool(node: NodeView) -> Cost:
+    """compare = regions × channels × height × width.
+
+    https://onnx.ai/onnx/operators/onnx__MaxRoiPool.html
+    """
+    return Cost(compare=node.shape(1)[0] * product(node.shape(0)[1:]))
+
+
+@rule("DeformConv")
+def deform_conv(node: NodeView) -> Cost:
+    """macs and bias as Conv; for each input value of each kernel position a linear interpolation; add = offsets.
+
+    mul = as many with a mask. https://onnx.ai/onnx/operators/onnx__DeformConv.html
+    """
+    macs, output, weight = conv_macs(node, 0, 1), node.out_shape(), node.shape(1)
+    sampled = output[0] * node.shape(0)[1] * product(output[2:]) * product(weight[2:])
+    cost = Cost(macs=macs, add=node.size(2) + (node.out_size() if node.has(3) else 0))
+    return cost + interpolated("linear", len(output) - 2, sampled) + Cost(mul=sampled if node.has(4) else 0)
+
+
+@rule("Col2Im")
+def col2im(node: NodeView) -> Cost:
+    """add = elements of the input: each goes onto its pixel.
+
+    https://onnx.ai/onnx/operators/onnx__Col2Im.html
+    """
+    return Cost(add=node.size(0))
