@@ -272,10 +272,10 @@ class Audit:
         """The account of the parameters: `parameters`, `analysed`, and `declined` with reasons."""
         return MappingProxyType(self._data["coverage"])
 
-    @property
-    def findings(self) -> tuple[Mapping[str, Any], ...]:
+    @cached_property
+    def findings(self) -> tuple[findings.Finding, ...]:
         """What to look at, gravest first."""
-        return tuple(MappingProxyType(finding) for finding in self._data["findings"])
+        return tuple(findings.Finding.from_dict(finding) for finding in self._data["findings"])
 
     @property
     def total_weights(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from wua_onnx.cost import CostReport
-from wua_onnx.model.dim_json import to_json
+from wua_onnx.model.dim_json import from_json, to_json
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
 
@@ -48,6 +48,14 @@ class Finding:
             "saving": {"params": self.params, "flops": to_json(self.flops)},
             "confidence": self.confidence,
         }
+
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Finding:
+        """Return the finding that `to_dict` wrote."""
+        saving = data["saving"]
+        fields = {key: data[key] for key in ("rule", "severity", "where", "evidence", "action", "confidence")}
+        return cls(**fields, params=saving["params"], flops=from_json(saving["flops"]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
