@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -11,12 +12,13 @@ import numpy as np
 from wua_onnx._audit import analyze
 from wua_onnx._drawing import NetworkDrawing, form_of
 from wua_onnx._layer_audit import LayerAudit
-from wua_onnx._sources import opened
+from wua_onnx._sources import opened, with_sample
 from wua_onnx.diagrams import dot
+from wua_onnx.diagrams.from_audit import feeds
 from wua_onnx.diagrams.neurons import DenseLayer, network_json
-from wua_onnx.diagrams.stack import runs
 from wua_onnx.errors import DataError, WuaError
 from wua_onnx.importance import layer_metrics, neuron_importance
+from wua_onnx.layers import Layer
 from wua_onnx.model.load import Dims
 from wua_onnx.report.numbers import plural
 
@@ -47,7 +49,8 @@ def print_flops_report(
 
     number = isinstance(dataset, int | np.integer) and not isinstance(dataset, bool)
     samples, X = (int(dataset), None) if number else (1, dataset)
-    with opened(model, X, dims) as source:
+    X, sample = with_sample(X)
+    with opened(model, sample, dims) as source:
         data = source.data(X, None, 0) if X is not None else None
         report = source.cost(dims, data, 0)
         if data is not None:
@@ -180,7 +183,7 @@ def show(
     if path is not None:
         form_of(Path(path))
     audit = analyze(model, X)
-    run = max(runs([layer._live_or_raise("show").layer for layer in audit.layers.values()]), key=len, default=[])
+    run = _longest_run([layer._live_or_raise("show").layer for layer in audit.layers.values()])
     if not run:
         raise WuaError(f"show: expected a model with dense layers, got {audit.model['name']!r} without any")
     stack = [_dense(audit.layers[layer.name]) for layer in run]
@@ -191,6 +194,20 @@ def show(
     if path is not None:
         drawing.save(path)
     return drawing
+
+
+def _longest_run(layers: Sequence[Layer]) -> list[Layer]:
+    """Return the longest run of dense layers of which each has the neurons of the one before as its inputs."""
+    found: list[list[Layer]] = []
+    for layer in layers:
+        if layer.kind == "dense" and len(layer.uses) == 1:
+            fits = (run for run in found if run[-1].shape[1] == layer.shape[0] and feeds(run[-1], layer))
+            run = next(fits, None)
+            if run is None:
+                found.append([layer])
+            else:
+                run.append(layer)
+    return max(found, key=len, default=[])
 
 
 def _dense(layer: LayerAudit) -> DenseLayer:

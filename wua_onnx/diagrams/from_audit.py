@@ -157,12 +157,12 @@ def neurons_json(
 
 
 def _is_stack(layers: Sequence[Layer]) -> bool:
-    fit = all(a.kind == b.kind and a.shape[1] == b.shape[0] and _feeds(a, b) for a, b in pairwise(layers))
+    fit = all(a.kind == b.kind and a.shape[1] == b.shape[0] and feeds(a, b) for a, b in pairwise(layers))
     small = sum(layer.size for layer in layers) <= MAX_NETWORK_WEIGHTS and len(layers) <= MAX_NETWORK_LAYERS
     return fit and small and all(layer.kind == "dense" and len(layer.uses) == 1 for layer in layers)
 
 
-def _feeds(before: Layer, after: Layer) -> bool:
+def feeds(before: Layer, after: Layer) -> bool:
     """Return whether the neurons of `before` are the inputs of `after`, nothing but rearrangements in between."""
     use = after.uses[0]
     value = next((v for v in use.node.node.inputs[:2] if v is not None and v not in after.model.constants), None)
