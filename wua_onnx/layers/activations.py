@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
-from wua_onnx.layers.axes import moved_axis
+from wua_onnx.layers.axes import moved_axis, readers
 from wua_onnx.layers.patterns import find_pattern
 from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import Model, NodeView
@@ -80,21 +80,20 @@ def follow(output: ir.Value, axis: int, model: Model, activation: str = "post") 
 
 
 def _only_user(walk: _Walk) -> tuple[NodeView, int] | None:
-    uses = list(walk.value.uses())
+    uses = readers(walk.value)
     if len(uses) != 1 or walk.value.is_graph_output() or uses[0].node.graph is not walk.model.ir_model.graph:
         return None
-    return NodeView(uses[0].node, walk.model), uses[0].idx
+    node = NodeView(uses[0].node, walk.model)
+    return (node, uses[0].idx) if node.domain in _DOMAINS and node.node.outputs else None
 
 
 def _through_step(walk: _Walk) -> bool | None:
     """Take one step that moves (True), shifts or scales (False) the neurons; None where the walk ends."""
     user = _only_user(walk)
-    if user is None or user[0].domain not in _DOMAINS:
+    if user is None:
         return None
     node, index = user
-    result = node.node.outputs[0] if node.node.outputs else None
-    if result is None:
-        return None
+    result = node.node.outputs[0]
     if node.op_type in _VALUES_KEPT or (node.op_type == "Cast" and result.dtype in FLOATS):
         if index == 0:
             walk.step(result, walk.axis)
@@ -153,7 +152,7 @@ def _through_group_normalisation(walk: _Walk, node: NodeView) -> bool | None:
 def _next(node: NodeView, op: str) -> NodeView | None:
     """Return the only user of `node`'s result where it is an operator `op` that takes it as its first input."""
     value = node.node.outputs[0]
-    uses = list(value.uses())
+    uses = readers(value)
     if len(uses) != 1 or value.is_graph_output() or uses[0].idx != 0 or uses[0].node.op_type != op:
         return None
     return NodeView(uses[0].node, node.model)

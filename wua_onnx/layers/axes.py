@@ -1,9 +1,21 @@
-"""Following one axis of a tensor through operators that only rearrange elements."""
+"""Following a tensor, and one axis of it, through operators that only rearrange elements."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import onnx_ir as ir
+
 from wua_onnx.model.dims import Shape, product
 from wua_onnx.model.graph import NodeView
+
+if TYPE_CHECKING:
+    from onnx_ir._core import Usage
+
+
+def readers(value: ir.Value) -> list[Usage]:
+    """Return the uses of `value` that read its elements, not only its shape."""
+    return [use for use in value.uses() if use.node.op_type not in ("Shape", "Size") or use.node.domain]
 
 
 def moved_axis(node: NodeView, index: int, axis: int) -> int | None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
+from wua_onnx.layers.axes import readers
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.model.graph import Model, NodeView
 
@@ -33,7 +34,7 @@ class _Region:
 
     def is_open(self, value: ir.Value) -> bool:
         """Return whether `value` is used outside of the region."""
-        return value.is_graph_output() or any(use.node not in self.nodes for use in value.uses())
+        return value.is_graph_output() or any(use.node not in self.nodes for use in readers(value))
 
     def result(self) -> ir.Value | None:
         """Return the last value where it is the only one that is used outside."""
@@ -68,7 +69,7 @@ def find_pattern(start: ir.Value, model: Model, along: Along) -> tuple[ir.Value,
         function = functions.identify(values) if values is not None else None
         if function is not None:
             named = result, function, True
-        elif other is None and len(start.uses()) > 1:
+        elif other is None and len(readers(start)) > 1:
             other = result, functions.unnamed(member.op_type for member in region.nodes), False
     return named or other
 
@@ -76,7 +77,7 @@ def find_pattern(start: ir.Value, model: Model, along: Along) -> tuple[ir.Value,
 def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[NodeView, dict[int, Array]]]:
     rank = len(region.start.shape or ())
     for value in list(region.values):
-        for use in value.uses():
+        for use in readers(value):
             node = NodeView(use.node, model)
             if node.node in region.nodes or node.node.graph is not model.ir_model.graph:
                 continue

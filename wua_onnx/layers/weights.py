@@ -52,6 +52,8 @@ def resolve(value: ir.Value | None, model: Model) -> WeightSource | str:
         chain.append(node)
         current = node.inputs[0]
     shape = model.shape(value)
+    if shape is None and all(node.op_type in _SHAPE_KEPT for node in chain):
+        shape = model.shape(current)
     tensor = ir.convenience.get_const_tensor(current)
     if current.const_value is None:
         current.const_value = tensor
@@ -153,4 +155,5 @@ _STEPS: dict[str, _Step] = {
 }
 # The same where elements only move; values stay.
 _MOVES: dict[str, _Step] = {**_STEPS, "Cast": _identity, "DequantizeLinear": _identity}
+_SHAPE_KEPT = frozenset({"Cast", "DequantizeLinear", "Identity"})
 _SIDES = frozenset({"DequantizeLinear"})
