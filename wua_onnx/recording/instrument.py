@@ -8,17 +8,14 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from wua_onnx.errors import LimitError
 from wua_onnx.layers import Layer
 from wua_onnx.model import dims as d
-from wua_onnx.model import external
 from wua_onnx.model.graph import Model
-from wua_onnx.model.symbols import all_values
 from wua_onnx.recording.taps import Builder, Outputs, Tap
 from wua_onnx.running.inputs import batch_symbol
+from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, serialized
 
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
-_MAX_MESSAGE = 2**31 - 2**20  # bytes; protobuf's limit
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,9 +52,7 @@ def instrument(
         ExternalDataError: weights of the model are missing on disk.
         LimitError: weights given in memory exceed what one message can hold.
     """
-    for value in model.ir_model.graph.initializers.values():
-        if isinstance(value.const_value, ir.ExternalTensor):
-            external.check_readable(value.const_value)
+    check_weights(model)
     copy = model.ir_model.clone()
     own = tuple(value.name or "" for value in copy.graph.outputs)
     by_name = {value.name: value for node in copy.graph for value in node.outputs}
@@ -76,8 +71,8 @@ def instrument(
             if tap not in built:
                 built[tap] = builder.build(tap, by_name[tap.value])
             taps[layer.name, index] = tap, built[tap]
-    _forget_shapes(copy)
-    return Instrumented(model=_serialized(copy), folder=_folder(model), taps=taps, outputs=own, missing=missing)
+    forget_shapes(copy)
+    return Instrumented(model=serialized(copy), folder=folder_of(model), taps=taps, outputs=own, missing=missing)
 
 
 def _tap(layer: Layer, index: int, model: Model, batch: d.Dim | None, precise: Set[str]) -> Tap | str:
@@ -99,28 +94,3 @@ def _tap(layer: Layer, index: int, model: Model, batch: d.Dim | None, precise: S
         with_range=function is not None and function.smooth,
         precise=value.name in precise or value.dtype == ir.DataType.DOUBLE,
     )
-
-
-def _forget_shapes(model: ir.Model) -> None:
-    """Drop inferred shapes, so that onnxruntime infers its own and never meets generated names inside."""
-    initial = {*model.graph.inputs, *model.graph.initializers.values()}
-    for value in all_values(model):
-        if value not in initial:
-            value.shape = None
-
-
-def _folder(model: Model) -> Path | None:
-    return model.path.resolve().parent if model.path is not None else None
-
-
-def _serialized(model: ir.Model) -> bytes:
-    held = sum(
-        value.const_value.nbytes
-        for value in model.graph.initializers.values()
-        if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor)
-    )
-    if held > _MAX_MESSAGE:
-        raise LimitError(
-            f"weights in memory: expected at most 2 GiB, got {held:,} bytes: save the model to a file first"
-        )
-    return bytes(ir.to_proto(model).SerializeToString())

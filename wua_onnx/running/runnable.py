@@ -1,0 +1,52 @@
+"""A model as the bytes that onnxruntime opens, its big weights left on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from wua_onnx.errors import LimitError
+from wua_onnx.model import external
+from wua_onnx.model.graph import Model
+from wua_onnx.model.symbols import all_values
+
+_MAX_MESSAGE = 2**31 - 2**20  # bytes; protobuf's limit
+
+
+def check_weights(model: Model) -> None:
+    """Raise ExternalDataError where weights of `model` are missing on disk."""
+    for value in model.ir_model.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            external.check_readable(value.const_value)
+
+
+def folder_of(model: Model) -> Path | None:
+    """Return where the weights lie that `serialized` leaves out; None for a model given as an object."""
+    return model.path.resolve().parent if model.path is not None else None
+
+
+def forget_shapes(model: ir.Model) -> None:
+    """Drop inferred shapes, so that onnxruntime infers its own and never meets generated names inside."""
+    initial = {*model.graph.inputs, *model.graph.initializers.values()}
+    for value in all_values(model):
+        if value not in initial:
+            value.shape = None
+
+
+def serialized(model: ir.Model) -> bytes:
+    """Return the bytes of `model`.
+
+    Raises:
+        LimitError: weights given in memory exceed what one message can hold.
+    """
+    held = sum(
+        value.const_value.nbytes
+        for value in model.graph.initializers.values()
+        if value.const_value is not None and not isinstance(value.const_value, ir.ExternalTensor)
+    )
+    if held > _MAX_MESSAGE:
+        raise LimitError(
+            f"weights in memory: expected at most 2 GiB, got {held:,} bytes: save the model to a file first"
+        )
+    return bytes(ir.to_proto(model).SerializeToString())
