@@ -1,0 +1,97 @@
+"""What one node costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
+
+from wua_onnx.cost.value import KINDS, Cost, Verdict
+from wua_onnx.model.dims import Dim, Shape, to_sympy, total
+
+if TYPE_CHECKING:
+    import sympy
+
+Figure: TypeAlias = "int | sympy.Expr"
+
+
+def summed(costs: Iterable[Cost]) -> Cost:
+    """Return the sum of `costs`."""
+    costs = list(costs)
+    return Cost(**{kind: total(getattr(cost, kind) for cost in costs) for kind in KINDS})
+
+
+def intensity(cost: Cost, moved: Dim) -> float | Figure | None:
+    """Return the arithmetic intensity: operations, float and integer, per byte moved; None where nothing moves."""
+    if moved == 0:
+        return None
+    operations = cost.flops + cost.int_ops
+    if isinstance(operations, int) and isinstance(moved, int):
+        return float(Fraction(operations, moved))
+    quotient: Figure = to_sympy(operations) / to_sympy(moved)
+    return quotient
+
+
+@dataclass(frozen=True, kw_only=True)
+class NodeCost:
+    """What one node costs per run.
+
+    Attributes:
+        name, op: the node and its operator (with its domain, where that is not ai.onnx).
+        module: the path of the module it came from, outermost first; `module_name` as its framework writes it.
+        cost: the operations, by kind.
+        verdict, reason: how the figures were come by.
+        bytes_read, bytes_written: the traffic of its inputs (weights included) and outputs.
+        params: elements of the parameters that it is the first to read, so that nodes add up to the whole model.
+        outputs: shapes of its outputs; None where unknown.
+        backward: the operations of its backward pass in training.
+        upper: whether the figures are an upper bound (the dearer branch, the most trips).
+        inside: unknown operators in the graphs of control flow, and how many nodes of each.
+    """
+
+    name: str
+    op: str
+    module: tuple[str, ...] = ()
+    module_name: str = ""
+    cost: Cost = field(default_factory=Cost)
+    verdict: Verdict = Verdict.COUNTED
+    reason: str | None = None
+    bytes_read: Dim = 0
+    bytes_written: Dim = 0
+    params: int = 0
+    outputs: tuple[Shape | None, ...] = ()
+    backward: Cost = field(default_factory=Cost)
+    upper: bool = False
+    inside: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def macs(self) -> Figure:
+        """Multiply-accumulates."""
+        return to_sympy(self.cost.macs)
+
+    @property
+    def flops(self) -> Figure:
+        """Floating-point operations."""
+        return to_sympy(self.cost.flops)
+
+    @property
+    def bytes(self) -> Figure:
+        """Bytes read and written."""
+        return to_sympy(self.bytes_read + self.bytes_written)
+
+    @property
+    def intensity(self) -> float | Figure | None:
+        """Operations, float and integer, per byte moved; None where nothing moves."""
+        return intensity(self.cost, self.bytes_read + self.bytes_written)
+
+    def map(self, function: Callable[[Dim], Dim]) -> NodeCost:
+        """Return the same node with `function` applied to every figure and dimension."""
+        return replace(
+            self,
+            cost=self.cost.map(function),
+            backward=self.backward.map(function),
+            bytes_read=function(self.bytes_read),
+            bytes_written=function(self.bytes_written),
+            outputs=tuple(None if shape is None else tuple(map(function, shape)) for shape in self.outputs),
+        )

@@ -1,0 +1,113 @@
+"""A cost report as JSON, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx.cost.groups import Group
+from wua_onnx.cost.nodes import NodeCost
+from wua_onnx.cost.value import KINDS, Cost, Verdict
+from wua_onnx.model.dim_json import from_json, to_json
+from wua_onnx.model.dims import Dim
+
+if TYPE_CHECKING:
+    from wua_onnx.cost.report import CostReport
+
+
+def to_dict(report: CostReport) -> dict[str, Any]:
+    """Return `report` in JSON's own types."""
+    return {
+        **_figures(report.cost, report.moved),
+        "int_macs": to_json(report.cost.int_macs),
+        "kinds": {kind: to_json(getattr(report.cost, kind)) for kind in ("mul", "add", "div", "compare", "special")},
+        "params": to_json(report.params),
+        "weight_bytes": to_json(report.weight_bytes),
+        "activation_bytes": to_json(report.activations),
+        "peak_activation_bytes": to_json(report.peak),
+        "bytes_moved": to_json(report.moved),
+        "bound": report.bound,
+        "samples_per_run": report.samples_per_run,
+        "symbols": list(report.symbols),
+        "dims": dict(report.dims),
+        "unsupported": dict(report.unsupported),
+        "by_operator": [_group_dict(g, op=g.name, count=g.nodes) for g in report.by_operator.values()],
+        "by_module": [_group_dict(g, path=g.name, depth=g.depth, nodes=g.nodes) for g in report.by_module.values()],
+        "by_node": [_node_dict(node) for node in report.by_node],
+    }
+
+
+def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
+    """Return the report that `to_dict` wrote.
+
+    Raises:
+        KeyError, ValueError: the data was not written by `to_dict`.
+    """
+    return cls(
+        by_node=tuple(map(_node_from_dict, data["by_node"])),
+        params=_dim(data["params"], int),
+        weight_bytes=_dim(data["weight_bytes"], int),
+        activations=_dim(data["activation_bytes"]),
+        peak=_dim(data["peak_activation_bytes"]),
+        samples_per_run=data["samples_per_run"],
+        dims=dict(data["dims"]),
+    )
+
+
+def _figures(cost: Cost, moved: Dim) -> dict[str, Any]:
+    return {
+        "macs": to_json(cost.macs),
+        "flops": to_json(cost.flops),
+        "int_ops": to_json(cost.int_ops),
+        "bytes": to_json(moved),
+    }
+
+
+def _group_dict(group: Group, **head: Any) -> dict[str, Any]:
+    return {**head, **_figures(group.cost, group.moved), "verdict": group.verdict.value, "reason": group.reason}
+
+
+def _node_dict(node: NodeCost) -> dict[str, Any]:
+    return {
+        "name": node.name,
+        "op": node.op,
+        "module": node.module_name,
+        "path": list(node.module),
+        **_figures(node.cost, node.bytes_read + node.bytes_written),
+        "cost": {kind: to_json(getattr(node.cost, kind)) for kind in KINDS if getattr(node.cost, kind) != 0},
+        "backward": {
+            kind: to_json(getattr(node.backward, kind)) for kind in KINDS if getattr(node.backward, kind) != 0
+        },
+        "read": to_json(node.bytes_read),
+        "written": to_json(node.bytes_written),
+        "verdict": node.verdict.value,
+        "reason": node.reason,
+        "upper": node.upper,
+        "inside": dict(node.inside),
+        "outputs": [None if shape is None else [to_json(dim) for dim in shape] for shape in node.outputs],
+    }
+
+
+def _dim(value: Any, *kinds: type) -> Any:
+    dim = from_json(value)
+    if dim is None or (kinds and not isinstance(dim, kinds)):
+        raise ValueError(f"expected a number, got {value!r}")
+    return dim
+
+
+def _node_from_dict(data: Mapping[str, Any]) -> NodeCost:
+    return NodeCost(
+        name=data["name"],
+        op=data["op"],
+        module=tuple(data["path"]),
+        module_name=data["module"],
+        cost=Cost(**{kind: _dim(value) for kind, value in data["cost"].items()}),
+        backward=Cost(**{kind: _dim(value) for kind, value in data["backward"].items()}),
+        verdict=Verdict(data["verdict"]),
+        reason=data["reason"],
+        upper=data["upper"],
+        inside=tuple(data["inside"].items()),
+        bytes_read=_dim(data["read"]),
+        bytes_written=_dim(data["written"]),
+        outputs=tuple(None if shape is None else tuple(map(_dim, shape)) for shape in data["outputs"]),
+    )
