@@ -186,7 +186,8 @@ class Recorder:
         positions = _positions(tap, outputs, results)
         if copies is not None:
             share = padding / self.batch_size
-            means = (means - share * _means(tap, outputs, copies)) / (1 - share)
+            with np.errstate(invalid="ignore"):
+                means = (means - share * _means(tap, outputs, copies)) / (1 - share)
             positions = positions * samples // self.batch_size
         sums.add(means, positions)
         if outputs.largest is not None and outputs.smallest is not None:
@@ -212,7 +213,8 @@ def _place(tap: Tap) -> Place:
 def _means(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> Array:
     """Return mean |a| as (units, neurons)."""
     parts = [results[name].astype(np.float64) for name in outputs.means]
-    mean = parts[0] if len(parts) == 1 else 2 * parts[0] - parts[1]
+    with np.errstate(invalid="ignore"):  # infinite on both sides
+        mean = parts[0] if len(parts) == 1 else 2 * parts[0] - parts[1]
     if tap.sample_axis is None:
         return mean.reshape(1, -1)
     if len(parts) > 1 or mean.ndim > 2:  # pooled: (samples, neurons, 1, ...)

@@ -87,13 +87,13 @@ class Session:
         options = _onnxruntime().RunOptions()
         options.log_severity_level = _ERRORS_ONLY + 1
         try:
-            results = self._session.run(names, dict(feeds), options)
+            results = self._session.run(names or None, dict(feeds), options)
         except WuaError:
             raise
         except Exception as error:  # onnxruntime raises kinds of its own
             shapes = ", ".join(f"{name} {list(array.shape)} {array.dtype}" for name, array in feeds.items())
             raise RunError(f"onnxruntime cannot run the model on {shapes}: {_short(error)}") from error
-        return dict(zip(names, results, strict=True))
+        return dict(zip(names, results, strict=True)) if names else {}
 
 
 def _short(error: Exception) -> str:

@@ -1,0 +1,92 @@
+"""Long axes: single precision drifts when many values are added in a row, and the recording must not."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wua_onnx.model.dims import symbol
+from wua_onnx.recording import Recorder
+from wua_onnx.recording.taps import LONGEST, Tap, _pooling
+
+from .models import model, rand
+from .naive import assert_recorded
+
+CONSTANT = 0.1  # no sum of single-precision tenths is exact
+
+
+def chain(shape: str, kernel: int, function: str = "Relu") -> onnx.ModelProto:
+    weights = {"w": rand(2, 1, *[1] * kernel), "b": np.full(2, CONSTANT, np.float32)}
+    return model(f"(float[{shape}] x) => (float[] y) {{ c = Conv(x, w, b) y = {function}(c) }}", weights)
+
+
+@pytest.mark.parametrize("function", ["Relu", "Identity", "Sigmoid"])
+@pytest.mark.parametrize(
+    ("shape", "sizes"),
+    [
+        ("N, 1, 640, 640", (1, 1, 640, 640)),
+        ("N, 1, H, W", (1, 1, 640, 640)),
+        ("N, 1, 641, 643", (1, 1, 641, 643)),
+        ("N, 1, 100000", (1, 1, 100_000)),
+        ("N, 1, 100003", (1, 1, 100_003)),
+        ("N, 1, L", (1, 1, 100_003)),
+        ("1, 1, 100003", (1, 1, 100_003)),
+        ("N, 1, 41, 43, 47", (1, 1, 41, 43, 47)),
+    ],
+)
+def test_constant_images_and_signals(shape: str, sizes: tuple[int, ...], function: str) -> None:
+    proto = chain(shape, len(sizes) - 2, function)
+    X = np.zeros(sizes, np.float32)
+    recorder = Recorder(proto)
+    recorder.update(X)
+    assert_recorded(recorder.result(), proto, [{"x": X}])
+
+
+@pytest.mark.parametrize("shape", ["N, 20000, 1", "N, 20011, 1", "N, L, 1", "20011, 1", "N, 1"])
+def test_constant_rows_of_dense_layers(shape: str) -> None:
+    """Along time, and along merged axes: samples cannot be told apart once they lie in one axis with time."""
+    sizes = (1, 20_011, 1) if shape == "N, L, 1" else tuple(int(s) for s in shape.replace("N", "1").split(", "))
+    proto = model(
+        f"(float[{shape}] x) => (float[] y) {{ m = Reshape(x, s) a = Gemm(m, w, b) y = Relu(a) }}",
+        {"s": np.array([-1, 1]), "w": rand(1, 3), "b": np.full(3, CONSTANT, np.float32)},
+    )
+    X = np.zeros(sizes, np.float32)
+    recorder = Recorder(proto)
+    recorder.update(X)
+    assert_recorded(recorder.result(), proto, [{"x": X}])
+
+
+def test_a_stream_that_turns_long_is_measured_again_in_double() -> None:
+    proto = chain("N, 1, L", 1)
+    recorder = Recorder(proto, batch_size=1)
+    short, long = np.zeros((3, 1, 11), np.float32), np.full((1, 1, 50_021), CONSTANT, np.float32)
+    recorder.update([short, long, short])
+    recording = recorder.result()
+    assert recording.samples == 7
+    assert_recorded(recording, proto, [{"x": short}, {"x": long}, {"x": short}])
+
+
+@given(st.lists(st.integers(1, 5000), min_size=1, max_size=3))
+def test_pooling_blocks_divide_evenly_and_stay_short(sizes: list[int]) -> None:
+    tap = Tap(value="v", dims=(symbol("n"), 3, *sizes), axis=1, sample_axis=0, non_negative=True, with_range=False)
+    sides = _pooling(tap)
+    if sides is not None:
+        assert all(size % side == 0 for size, side in zip(sizes, sides, strict=True))
+        assert np.prod(sides) <= LONGEST
+        assert np.prod([size // side for size, side in zip(sizes, sides, strict=True)]) <= LONGEST
+
+
+@given(st.integers(1, 200_000), st.booleans())
+def test_blocks_of_a_long_axis_divide_it(length: int, merged: bool) -> None:
+    dims = (symbol("n") * length, 3) if merged else (symbol("n"), length, 3)
+    tap = Tap(
+        value="v", dims=dims, axis=len(dims) - 1, sample_axis=None if merged else 0, non_negative=True, with_range=False
+    )
+    (block,) = tap.blocks
+    assert length % block == 0
+    assert block <= LONGEST
+    if merged or length > LONGEST:
+        assert block == max(b for b in range(1, LONGEST + 1) if length % b == 0)
