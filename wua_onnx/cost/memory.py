@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import onnx_ir as ir
 
@@ -145,7 +146,8 @@ def _constant_outputs(graph: ir.Graph) -> list[ir.Value]:
     outputs = [node.outputs[0] for node in graph if node.op_type == "Constant" and node.outputs]
     for value in outputs:
         if value.const_value is None:
-            value.const_value = ir.convenience.get_const_tensor(value)
+            with suppress(ValueError):  # a malformed attribute holds no parameters
+                value.const_value = ir.convenience.get_const_tensor(value)
     return outputs
 
 

@@ -156,7 +156,7 @@ def _in_integers(node: NodeView) -> bool:
 def _node_cost(node: NodeView, cost: Cost, verdict: Verdict, reason: str | None, moved: tuple[Dim, Dim]) -> NodeCost:
     return NodeCost(
         name=node.name,
-        op=f"{node.domain}::{node.op_type}" if node.domain else node.op_type,
+        op=f"{clean(node.domain)}::{clean(node.op_type)}" if node.domain else clean(node.op_type),
         module=node.module,
         module_name=node.module_name,
         cost=cost,

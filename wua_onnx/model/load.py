@@ -17,7 +17,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass
 
 from wua_onnx.errors import ModelError, NotOnnxError, ShapeError
-from wua_onnx.model import external, symbols, wire
+from wua_onnx.model import external, more_shapes, symbols, wire
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import check_size, clean
 
@@ -194,6 +194,8 @@ def _bind_shape(bound: dict[str, int], value: ir.Value, shape: tuple[int, ...]) 
 def infer_shapes(model: ir.Model) -> list[str]:
     """Infer every shape of `model` in place; return what stopped the inference, if anything did."""
     from onnx_shape_inference import infer_symbolic_shapes
+
+    more_shapes.register()
 
     logger = logging.getLogger("onnx_shape_inference")
     level = logger.level
