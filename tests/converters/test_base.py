@@ -9,9 +9,9 @@ import onnx
 import onnx_ir as ir
 import pytest
 from onnx import helper, numpy_helper
+
 from wua_onnx.converters import Converted, _base, is_convertible, to_onnx
 from wua_onnx.converters._base import Draft, Example, finish, staged
-
 from wua_onnx.errors import ConversionError, OutputError
 
 WEIGHT = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)

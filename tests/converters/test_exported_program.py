@@ -15,8 +15,8 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
-from wua_onnx.converters import is_convertible, to_onnx
 
+from wua_onnx.converters import is_convertible, to_onnx
 from wua_onnx.errors import ConversionError
 
 

@@ -11,8 +11,8 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
-from wua_onnx.converters import to_onnx
 
+from wua_onnx.converters import to_onnx
 from wua_onnx.errors import ConversionError
 
 Tensors = dict[str, torch.Tensor]

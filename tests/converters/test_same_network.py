@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import torch
 from torch import nn
+
 from wua_onnx.converters import Converted, to_onnx
 
 with warnings.catch_warnings():

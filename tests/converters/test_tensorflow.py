@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from wua_onnx.converters import _base, is_convertible, to_onnx
 
+from wua_onnx.converters import _base, is_convertible, to_onnx
 from wua_onnx.errors import ConversionError
 
 with warnings.catch_warnings():

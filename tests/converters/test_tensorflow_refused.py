@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from wua_onnx.converters import to_onnx
 
+from wua_onnx.converters import to_onnx
 from wua_onnx.errors import ConversionError
 
 with warnings.catch_warnings():
