@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import dataclass
 
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules._sizes import minus
@@ -11,6 +12,28 @@ from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
 from wua_onnx.model.graph import NodeView
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """The product of what the operands so far gave with the next operand.
+
+    Attributes:
+        left, right: their labels.
+        work: the number of multiplications, the product of all sizes.
+        summed: whether a label is summed with this product.
+    """
+
+    left: frozenset[str]
+    right: frozenset[str]
+    work: Dim
+    summed: bool
+
+    @property
+    def cost(self) -> Cost:
+        """Multiply-accumulates where a label is summed, else multiplications."""
+        return Cost(macs=self.work) if self.summed else Cost(mul=self.work)
+
 
 _TERM = re.compile(r"([A-Za-z]*)(\.\.\.)?([A-Za-z]*)")
 
@@ -52,6 +75,20 @@ def einsum(node: NodeView) -> Cost:
     A label is summed with the last operand it appears in. One operand: add = N − results, a repeated label takes
     the diagonal. https://onnx.ai/onnx/operators/onnx__Einsum.html
     """
+    terms, sizes, output = _read(node)
+    if len(terms) == 1:
+        every = product(sizes[label] for label in dict.fromkeys(terms[0]))
+        return Cost(add=minus(every, product(sizes[label] for label in output)))
+    return sum((pair.cost for pair in _pairs(terms, sizes, output)), start=Cost())
+
+
+def pairs_of(node: NodeView) -> list[Pair]:
+    """Return the pairwise products of an Einsum; none for one operand."""
+    return _pairs(*_read(node))
+
+
+def _read(node: NodeView) -> tuple[list[list[str]], dict[str, Dim], set[str]]:
+    """Return (labels of each operand, size of each label, labels of the output)."""
     equation = node.attr("equation", b"")
     text = (equation.decode() if isinstance(equation, bytes) else equation).replace(" ", "")
     left, arrow, right = text.partition("->")
@@ -59,19 +96,15 @@ def einsum(node: NodeView) -> Cost:
     if len(written) != len(node.node.inputs):
         raise ShapeError(f"{node.where}: equation: expected {len(node.node.inputs)} terms, got {text[:80]!r}")
     terms = [_labels(node, term, len(node.shape(index))) for index, term in enumerate(written)]
-    sizes, output = _sizes(node, terms), _output(terms, right if arrow else None)
-    if len(terms) == 1:
-        every = product(sizes[label] for label in dict.fromkeys(terms[0]))
-        return Cost(add=minus(every, product(sizes[label] for label in output)))
-    return _pairs(terms, sizes, output)
+    return terms, _sizes(node, terms), _output(terms, right if arrow else None)
 
 
-def _pairs(terms: list[list[str]], sizes: dict[str, Dim], output: set[str]) -> Cost:
-    cost, held = Cost(), set(terms[0])
+def _pairs(terms: list[list[str]], sizes: dict[str, Dim], output: set[str]) -> list[Pair]:
+    pairs, held = [], frozenset(terms[0])
     for index, term in enumerate(terms[1:], start=1):
-        held |= set(term)
-        kept = held & output.union(*terms[index + 1 :])
-        work = product(sizes[label] for label in sorted(held))
-        cost += Cost(mul=work) if kept == held else Cost(macs=work)
+        every = held | frozenset(term)
+        kept = every & output.union(*terms[index + 1 :])
+        work = product(sizes[label] for label in sorted(every))
+        pairs.append(Pair(left=held, right=frozenset(term), work=work, summed=kept != every))
         held = kept
-    return cost
+    return pairs

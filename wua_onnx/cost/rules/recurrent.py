@@ -49,7 +49,7 @@ def _functions(node: NodeView, default: tuple[str, ...]) -> list[Cost]:
     return [sum((costs[at + d * len(default)] for d in range(directions)), start=Cost()) for at in range(len(default))]
 
 
-def _steps(node: NodeView) -> Dim:
+def steps_of(node: NodeView) -> Dim:
     """Return time steps × batch of one direction: the valid ones where constant sequence lengths tell them."""
     shape = node.shape(0)
     if len(shape) != 3:
@@ -86,7 +86,7 @@ def rnn(node: NodeView) -> Cost:
     """
     hidden, products = _products(node, 1)
     (f,) = _functions(node, ("tanh",))
-    return (products * _directions(node) + f * hidden) * _steps(node) + _bias_sum(node, 1)
+    return (products * _directions(node) + f * hidden) * steps_of(node) + _bias_sum(node, 1)
 
 
 @rule("GRU")
@@ -102,7 +102,7 @@ def gru(node: NodeView) -> Cost:
     apart = bool(node.attr("linear_before_reset", 0)) and node.has(3)
     per_unit = Cost(mul=3, add=3 if apart else 2) * _directions(node) + f * 2 + g
     once = _bias_sum(node, 2 if apart else 3)
-    return (products * _directions(node) + per_unit * hidden) * _steps(node) + once
+    return (products * _directions(node) + per_unit * hidden) * steps_of(node) + once
 
 
 @rule("LSTM")
@@ -115,4 +115,4 @@ def lstm(node: NodeView) -> Cost:
     f, g, h = _functions(node, ("sigmoid", "tanh", "tanh"))
     gates = Cost(mul=3, add=1) + (Cost(mul=3, add=3) if node.has(7) else Cost())
     per_unit = gates * _directions(node) + f * 3 + g + h
-    return (products * _directions(node) + per_unit * hidden) * _steps(node) + _bias_sum(node, 4)
+    return (products * _directions(node) + per_unit * hidden) * steps_of(node) + _bias_sum(node, 4)
