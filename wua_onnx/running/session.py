@@ -63,6 +63,7 @@ class Session:
         options.log_severity_level = _ERRORS_ONLY + 1
         if folder is not None:
             options.add_session_config_entry(_FOLDER_OPTION, str(folder))
+        self._configure(runtime, options)
         try:
             self._session = runtime.InferenceSession(model, options, providers=wanted)
         except Exception as error:  # onnxruntime raises kinds of its own
@@ -72,6 +73,9 @@ class Session:
                 f"device={device!r}: expected {_PROVIDERS[device]}, got an onnxruntime that fell back to CPU"
             )
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
+
+    def _configure(self, runtime: Any, options: Any) -> None:
+        """Set further options of the session."""
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Run once and return arrays by output name.

@@ -38,6 +38,10 @@ class _Worker:
         fields = request.fields
         if fields["do"] == "check":
             return Message({"verdict": verdict(request.binary)})
+        if fields["do"] in ("profile", "peak"):
+            from wua_onnx.running import profiling
+
+            return profiling.answer(request)
         if fields["do"] == "load":
             folder = Path(fields["folder"]) if fields["folder"] else None
             self.session = Session(request.binary, folder, device=fields["device"])
