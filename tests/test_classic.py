@@ -485,6 +485,12 @@ def test_compare_with_labels_gives_the_accuracy() -> None:
     assert figures_of(wua.compare(mlp(), mlp(), X, y))["accuracy"] == pytest.approx((right, right))
 
 
+def test_both_models_read_an_iterator() -> None:
+    from_iterator = wua.compare(mlp(13), mlp(7), iter([data(17), data(19)]))
+    assert from_iterator.before.to_dict()["recording"]["samples"] == 36
+    assert from_iterator.after.to_dict()["recording"]["samples"] == 36
+
+
 def test_compare_names_layers_that_only_one_has() -> None:
     relu = helper.make_node("MatMul", ["x", "only.weight"], ["y"], name="only")
     other = model([relu], {"only.weight": np.ones((INPUTS, OUTPUTS))}, ["batch", INPUTS])
@@ -508,9 +514,14 @@ def test_printed_comparison_is_aligned_and_tells_points_from_percent() -> None:
 
 
 def test_models_of_the_same_name_are_called_before_and_after() -> None:
-    lines = shown(wua.compare(mlp(), mlp()))
-    assert lines[0].split() == ["before", "after", "change"]
-    assert re.fullmatch(r"MACs +56 +56 +0 %", lines[3])
+    assert shown(wua.compare(mlp(), mlp()))[0].split() == ["before", "after", "change"]
+
+
+def test_free_dimensions_that_both_have_cancel_in_the_change() -> None:
+    other = model([helper.make_node("Relu", ["x"], ["y"])], {}, ["n", 3], "other")
+    lines = shown(wua.compare(mlp(13), mlp(7)))
+    assert re.fullmatch(r"MACs +104·batch +56·batch +-46\.2 %", lines[3])
+    assert re.fullmatch(r"FLOPs +237·batch +3·n", shown(wua.compare(mlp(13), other))[4])
 
 
 def test_names_are_shown_as_they_are() -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from wua_onnx._audit import Audit, analyze
+from wua_onnx.model.dim_json import from_json
+from wua_onnx.model.dims import to_sympy
 
 _FIGURES = ("params", "weight_bytes", "macs", "flops", "peak_activation_bytes")
+_LONG = 200  # operations of an expression that is not worth simplifying
 _TOTALS = (
     "weights",
     "effective_weights",
@@ -22,11 +24,18 @@ _TOTALS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delta:
-    """One figure before and after; None where a side does not have it."""
+    """One figure before and after.
+
+    Attributes:
+        name: what it is.
+        before, after: as in the audits' JSON; None where a side does not have it.
+        ratio: after / before, also of expressions where their free dimensions cancel; None where it cannot be said.
+    """
 
     name: str
     before: Any
     after: Any
+    ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +78,14 @@ def compare(before: Any, after: Any, X: Any = None, y: Any = None) -> Comparison
     Raises:
         WuaError: as `analyze` and `Audit.from_json` do.
     """
+    if hasattr(X, "__next__"):
+        X = list(X)  # both models read it
     one, two = (_audit(side, X, y) for side in (before, after))
-    figures = [_delta(name, one.to_dict()["cost"], two.to_dict()["cost"]) for name in _FIGURES]
-    figures += [_delta(name, one.to_dict()["totals"], two.to_dict()["totals"]) for name in _TOTALS]
-    figures.append(Delta(name="dead_neurons", before=_dead_neurons(one), after=_dead_neurons(two)))
-    accuracy = Delta(name="accuracy", before=_accuracy(one), after=_accuracy(two))
+    before_dict, after_dict = one.to_dict(), two.to_dict()
+    figures = [_delta(name, before_dict["cost"][name], after_dict["cost"][name]) for name in _FIGURES]
+    figures += [_delta(name, before_dict["totals"].get(name), after_dict["totals"].get(name)) for name in _TOTALS]
+    figures.append(_delta("dead_neurons", _dead_neurons(one), _dead_neurons(two)))
+    accuracy = _delta("accuracy", *((data["recording"] or {}).get("accuracy") for data in (before_dict, after_dict)))
     figures += [accuracy] if (accuracy.before, accuracy.after) != (None, None) else []
     common = [name for name in one.layers if name in two.layers]
     return Comparison(
@@ -103,11 +115,27 @@ def _dead_neurons(audit: Audit) -> int | None:
     return sum(map(len, known)) if known else None
 
 
-def _accuracy(audit: Audit) -> float | None:
-    recording = audit.to_dict()["recording"] or {}
-    accuracy: float | None = recording.get("accuracy")
-    return accuracy
+def _delta(name: str, before: Any, after: Any) -> Delta:
+    return Delta(name=name, before=before, after=after, ratio=_ratio(_value(before), _value(after)))
 
 
-def _delta(name: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> Delta:
-    return Delta(name=name, before=before.get(name), after=after.get(name))
+def _value(figure: Any) -> Any:
+    """Return the value of a figure of an audit's JSON: a number, a SymPy expression, or None."""
+    if isinstance(figure, float):
+        return figure
+    dim = from_json(figure)
+    return None if dim is None else to_sympy(dim)
+
+
+def _ratio(before: Any, after: Any) -> float | None:
+    if before is None or after is None or not before:
+        return None
+    if isinstance(before, int | float) and isinstance(after, int | float):
+        return after / before
+    import sympy
+
+    ratio = sympy.sympify(after) / sympy.sympify(before)
+    if ratio.count_ops() > _LONG:
+        return None
+    ratio = sympy.cancel(ratio)
+    return float(ratio) if ratio.is_number else None

@@ -74,11 +74,11 @@ def _decimal(value: n.Number) -> str:
 
 
 def _percent(delta: Delta) -> str:
-    """Return the change in percent; nothing where a side is unknown, symbolic or 0."""
-    before, after = n.number(delta.before), n.number(delta.after)
-    if before is None or after is None or not before:
+    """Return the change in percent; nothing where a side is unknown or 0, or free dimensions decide."""
+    if delta.ratio is None:
         return ""
-    return f"{(after - before) / before:+.1%}".replace("%", " %").replace("+0.0 %", "0 %").replace("-0.0 %", "0 %")
+    change = f"{100 * (delta.ratio - 1):+.1f} %"
+    return "0 %" if change in ("+0.0 %", "-0.0 %") else change
 
 
 def _points(delta: Delta) -> str:
