@@ -118,10 +118,15 @@ def _ended(code: int) -> str:
 
 
 class IsolatedSession:
-    """A `Session` in a worker process; see there."""
+    """A `Session` in a worker process; see there.
 
-    def __init__(self, model: bytes, folder: Path | None, *, device: str = "cpu") -> None:
-        self._child = Child()
+    Args:
+        model, folder, device: as for `Session`.
+        child: a worker to use, which gives up the model it had; a new one by default.
+    """
+
+    def __init__(self, model: bytes, folder: Path | None, *, device: str = "cpu", child: Child | None = None) -> None:
+        self._child = child if child is not None else Child()
         fields = {"do": "load", "folder": str(folder) if folder is not None else None, "device": device}
         answer = self._child.ask(Message(fields, binary=model))
         self.outputs: tuple[str, ...] = tuple(answer.fields["outputs"])

@@ -54,8 +54,8 @@ def send(stream: Writer, message: Message) -> None:
     """
     described = []
     for name, array in message.arrays.items():
-        if array.dtype.hasobject or array.dtype.names:
-            raise TypeError(f"array {name!r}: expected numbers, got {array.dtype}")
+        if not isinstance(array, np.ndarray) or array.dtype.hasobject or array.dtype.names:
+            raise TypeError(f"array {name!r}: expected numbers, got {getattr(array, 'dtype', type(array).__name__)}")
         described.append({"name": name, "dtype": _type_name(array.dtype), "shape": list(array.shape)})
     header = {"fields": dict(message.fields), "arrays": described, "binary": len(message.binary)}
     encoded = json.dumps(header).encode()
