@@ -42,6 +42,7 @@ class _Part:
     """What one graph costs."""
 
     cost: Cost
+    backward: Cost
     read: Dim
     written: Dim
     verdict: Verdict
@@ -56,6 +57,7 @@ class _Part:
         estimated = any(node.verdict is Verdict.ESTIMATE for node in nodes)
         return cls(
             cost=summed(node.cost for node in nodes),
+            backward=summed(node.backward for node in nodes),
             read=total(node.bytes_read for node in nodes),
             written=total(node.bytes_written for node in nodes),
             verdict=Verdict.UNKNOWN if unknown else Verdict.ESTIMATE if estimated else Verdict.COUNTED,
@@ -64,7 +66,8 @@ class _Part:
         )
 
     def times(self, trips: Dim) -> _Part:
-        return replace(self, cost=self.cost * trips, read=self.read * trips, written=self.written * trips)
+        cost, backward = self.cost * trips, self.backward * trips
+        return replace(self, cost=cost, backward=backward, read=self.read * trips, written=self.written * trips)
 
 
 def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int) -> NodeCost:
@@ -87,6 +90,7 @@ def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int)
     return replace(
         empty,
         cost=part.cost,
+        backward=part.backward,
         bytes_read=part.read,
         bytes_written=part.written,
         verdict=part.verdict,
@@ -125,14 +129,15 @@ def _dearer(a: _Part, b: _Part) -> _Part:
     upper = a.cost != b.cost or a.upper or b.upper
     difference = _work(a) - _work(b)
     if isinstance(difference, Expr):
-        cost = Cost(**{kind: _larger(getattr(a.cost, kind), getattr(b.cost, kind)) for kind in KINDS})
+        cost, backward = _larger(a.cost, b.cost), _larger(a.backward, b.backward)
     else:
-        cost = a.cost if difference >= 0 else b.cost
-    return _Part(cost=cost, verdict=verdict, upper=upper, inside=inside, **moved)
+        cost, backward = (a.cost, a.backward) if difference >= 0 else (b.cost, b.backward)
+    return _Part(cost=cost, backward=backward, verdict=verdict, upper=upper, inside=inside, **moved)
 
 
-def _larger(a: Dim, b: Dim) -> Dim:
-    return a if a == b else maximum(a, b)
+def _larger(a: Cost, b: Cost) -> Cost:
+    pairs = {kind: (getattr(a, kind), getattr(b, kind)) for kind in KINDS}
+    return Cost(**{kind: x if x == y else maximum(x, y) for kind, (x, y) in pairs.items()})
 
 
 def _repeated(node: NodeView, body: Body, trips: Trips) -> tuple[_Part, str]:

@@ -7,21 +7,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
-from typing import Any
+from typing import Any, Unpack
 
 from wua_onnx.cost import report_json
+from wua_onnx.cost.energy import Constants, Energy, energy
 from wua_onnx.cost.groups import Group, by_module, by_operator
 from wua_onnx.cost.nodes import Figure, NodeCost, summed
-from wua_onnx.cost.training import TrainingCost
+from wua_onnx.cost.training import TrainingCost, training_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim, substitute, symbols, to_sympy, total
-
-
-def _times(flops: Dim, factor: Fraction) -> int:
-    """Return a bound number of operations times `factor`, rounded to whole operations."""
-    assert isinstance(flops, int)
-    return round(flops * factor)
+from wua_onnx.model.dims import Dim, substitute, symbol, symbols, to_sympy, total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +27,8 @@ class CostReport:
         by_node: one entry a node of the main graph, in file order.
         params, weight_bytes: unique elements of the parameters, and their bytes.
         activations, peak: bytes of all activations, and of those alive at once at most (as dimensions).
-        samples_per_run: samples in one run; None while the batch is symbolic.
+        batch: samples in one run (as a dimension); None where no input tells.
+        trainable: elements of the parameters that a training changes (convention 13).
         dims: the dimensions that were bound, by name.
     """
 
@@ -41,13 +37,19 @@ class CostReport:
     weight_bytes: int
     activations: Dim
     peak: Dim
-    samples_per_run: int | None
+    batch: Dim | None = None
+    trainable: int = 0
     dims: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def cost(self) -> Cost:
         """The operations of all nodes, by kind."""
         return summed(node.cost for node in self.by_node)
+
+    @property
+    def samples_per_run(self) -> int | None:
+        """Samples in one run; None while the batch is symbolic."""
+        return self.batch if isinstance(self.batch, int) else None
 
     @property
     def macs(self) -> Figure:
@@ -133,33 +135,64 @@ class CostReport:
         """Whether every operation is counted."""
         return self.bound == "exact"
 
-    def training(self, *, samples: int, epochs: int = 1, factor: float | None = None) -> TrainingCost:
+    @cached_property
+    def backward(self) -> Cost:
+        """The operations of the backward passes of all nodes, by kind (convention 13)."""
+        return summed(node.backward for node in self.by_node)
+
+    def training(
+        self,
+        *,
+        samples: int,
+        epochs: int = 1,
+        factor: float | None = None,
+        optimizer: str | None = None,
+        batch_size: int | None = None,
+    ) -> TrainingCost:
         """Return what a training costs: every sample forward and backward, in every epoch (convention 13).
+
+        A batch symbol that is the only free one counts as 1.
 
         Args:
             samples: in the training set.
             epochs: how often each is seen.
             factor: backward as a multiple of forward (2 is the usual rule of thumb) instead of counting it.
+            optimizer: "sgd", "momentum" or "adam", to count its steps too (`wua_onnx.cost.training.OPTIMIZERS`).
+            batch_size: samples of a step; that of the model where it is fixed above 1.
 
         Raises:
-            ShapeError: dimensions are still free; bind them with `at` (the batch to 1).
+            ShapeError: other dimensions are still free; bind them with `at`.
+            DataError: a number is out of range, or there is no such optimizer.
         """
-        if self.symbols:
-            raise ShapeError(f"training: expected every dimension bound, got free ones: {', '.join(self.symbols)}")
-        per_run = self.samples_per_run or 1
-        times = Fraction(samples * epochs, per_run)
-        forward = self.cost.flops
-        if factor is None:
-            back, convention = summed(node.backward for node in self.by_node).flops, "counted per operator"
-        else:
-            back, convention = _times(forward, Fraction(factor)), f"{factor:g} × forward"
-        return TrainingCost(
-            forward=_times(forward, times),
-            backward=_times(back, times),
-            samples=samples,
-            epochs=epochs,
-            convention=convention,
+        return training_of(
+            self, samples=samples, epochs=epochs, factor=factor, optimizer=optimizer, batch_size=batch_size
         )
+
+    def energy(self, *, samples: int = 1, **constants: Unpack[Constants]) -> Energy:
+        """Return an estimate of the energy and the carbon of inference.
+
+        Args:
+            samples: how many; a batch symbol that is the only free one counts as 1.
+            constants: those of `wua_onnx.cost.energy.energy`, instead of its defaults; or `watts` and `seconds` of
+                all samples, as they were measured.
+
+        Raises:
+            ShapeError: other dimensions are still free.
+            DataError: a number is out of range.
+            TypeError: there is no such constant.
+        """
+        report = self.per_sample()
+        if report.symbols:
+            raise ShapeError(f"energy: expected every dimension bound, got free ones: {', '.join(report.symbols)}")
+        times = Fraction(samples, report.samples_per_run or 1)
+        work = (report.cost.flops, report.moved, report.cost.int_ops)
+        return energy(*(round(dim * times) for dim in work if isinstance(dim, int)), **constants)
+
+    def per_sample(self) -> CostReport:
+        """Return the report with the batch bound to 1, where its symbol is the only free one; else this report."""
+        if len(self.symbols) == 1 and self.batch == symbol(self.symbols[0]):
+            return self.at({self.symbols[0]: 1})
+        return self
 
     def at(self, mapping: Mapping[str, int] | None = None, **dims: int) -> CostReport:
         """Return the report with symbols bound, by name.
@@ -189,6 +222,7 @@ class CostReport:
             by_node=tuple(node.map(function) for node in self.by_node),
             activations=function(self.activations),
             peak=function(self.peak),
+            batch=None if self.batch is None else function(self.batch),
         )
 
     def to_dict(self) -> dict[str, Any]:

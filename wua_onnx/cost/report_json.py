@@ -28,6 +28,8 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "bytes_moved": to_json(report.moved),
         "bound": report.bound,
         "samples_per_run": report.samples_per_run,
+        "batch": to_json(report.batch),
+        "trainable": to_json(report.trainable),
         "symbols": list(report.symbols),
         "dims": dict(report.dims),
         "unsupported": dict(report.unsupported),
@@ -49,7 +51,8 @@ def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
         weight_bytes=_dim(data["weight_bytes"], int),
         activations=_dim(data["activation_bytes"]),
         peak=_dim(data["peak_activation_bytes"]),
-        samples_per_run=data["samples_per_run"],
+        batch=from_json(data["batch"]),
+        trainable=_dim(data["trainable"], int),
         dims=dict(data["dims"]),
     )
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from wua_onnx.cost import control, memory, registry, training
+from wua_onnx.cost import control, gradients, memory, registry
+from wua_onnx.cost.backward import backward
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.value import Cost, Verdict
 from wua_onnx.errors import ShapeError
@@ -41,8 +42,7 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
         ShapeError: shapes contradict each other at a node.
     """
     walk = _Walk(model)
-    gradient = training.with_gradient(model)
-    by_node = tuple(_with_backward(walk.node(node), node, gradient) for node in model.nodes)
+    by_node = tuple(walk.node(node) for node in model.nodes)
     live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
     activations, peak = memory.peak(model, live)
     params, weight_bytes = memory.parameters(model)
@@ -52,25 +52,19 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
         weight_bytes=weight_bytes,
         activations=activations,
         peak=peak,
-        samples_per_run=_samples(model, batch_axis),
+        batch=_batch(model, batch_axis),
+        trainable=walk.gradients.elements,
         dims=dict(model.bound),
     )
     shown = {**model.shown, **walk.trips.shown}
     return report.renamed({generated: symbol(name) for generated, name in shown.items()})
 
 
-def _with_backward(counted: NodeCost, node: NodeView, gradient: frozenset[ir.Value]) -> NodeCost:
-    if counted.verdict == Verdict.FREE:
-        return counted
-    return replace(counted, backward=training.backward(node, counted.cost, gradient))
-
-
-def _samples(model: Model, batch_axis: int) -> int | None:
+def _batch(model: Model, batch_axis: int) -> Dim | None:
     for value in model.inputs:
         shape = model.shape(value)
         if shape is not None and len(shape) > batch_axis:
-            size = shape[batch_axis]
-            return size if isinstance(size, int) else None
+            return shape[batch_axis]
     return None
 
 
@@ -96,6 +90,7 @@ class _Walk:
 
     def __init__(self, model: Model) -> None:
         self.model, self.trips = model, control.Trips()
+        self.gradients = gradients.find(model)
         self._shapes = _shape_values(model)
         self._depth = 0
 
@@ -109,7 +104,10 @@ class _Walk:
         if node.op_type in control.CONTROL_FLOW and not node.domain:
             empty = _node_cost(node, Cost(), Verdict.COUNTED, None, (0, 0))
             return control.count(node, empty, self._graph, self.trips, self._depth)
-        return _by_rule(node)
+        counted = _by_rule(node)
+        if counted.verdict in (Verdict.FREE, Verdict.UNKNOWN):
+            return counted
+        return replace(counted, backward=backward(node, counted.cost, self.gradients.values))
 
     def _needless(self, node: NodeView) -> str | None:
         """Return why `node` does no work on data, or None where it does."""
