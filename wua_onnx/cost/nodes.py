@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 Figure: TypeAlias = "int | sympy.Expr"
 
+# Reasons of nodes that do no work on data in a run.
+CONSTANT = "depends on constants only: computed once at load"
+UNUSED = "reaches no output: never run"
+SHAPE_ARITHMETIC = "shape arithmetic"
+
 
 def summed(costs: Iterable[Cost]) -> Cost:
     """Return the sum of `costs`."""

@@ -12,11 +12,12 @@ from typing import Any, Unpack
 from wua_onnx.cost import report_json
 from wua_onnx.cost.energy import Constants, Energy, energy
 from wua_onnx.cost.groups import Group, by_module, by_operator
-from wua_onnx.cost.nodes import Figure, NodeCost, summed
+from wua_onnx.cost.lifetimes import Lifetime, alive_at_peak, peak
+from wua_onnx.cost.nodes import Figure, NodeCost, intensity, summed
 from wua_onnx.cost.training import TrainingCost, training_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim, substitute, symbol, symbols, to_sympy, total
+from wua_onnx.model.dims import Dim, once_each, substitute, symbol, symbols, to_sympy, total
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,8 +26,13 @@ class CostReport:
 
     Attributes:
         by_node: one entry a node of the main graph, in file order.
-        params, weight_bytes: unique elements of the parameters, and their bytes.
+        params: unique elements of the parameters.
+        weight_bytes_by_dtype: their bytes, by ONNX's name of the element type; types below a byte are packed.
+        shared_parameters: how many nodes read each of those that more than one does; they are counted once.
         activations, peak: bytes of all activations, and of those alive at once at most (as dimensions).
+        lifetimes: the activations, with the nodes they are alive at; not in JSON.
+        unsized: names of activations whose size is not known; bytes and memory leave them out.
+        kv_cache: see `kv_cache_bytes_per_token` (as a dimension).
         batch: samples in one run (as a dimension); None where no input tells.
         trainable: elements of the parameters that a training changes (convention 13).
         dims: the dimensions that were bound, by name.
@@ -34,12 +40,16 @@ class CostReport:
 
     by_node: tuple[NodeCost, ...]
     params: int
-    weight_bytes: int
+    weight_bytes_by_dtype: Mapping[str, int]
     activations: Dim
     peak: Dim
     batch: Dim | None = None
     trainable: int = 0
     dims: Mapping[str, int] = field(default_factory=dict)
+    shared_parameters: Mapping[str, int] = field(default_factory=dict)
+    lifetimes: tuple[Lifetime, ...] | None = field(default=(), repr=False, compare=False)
+    unsized: tuple[str, ...] = ()
+    kv_cache: Dim | None = None
 
     @cached_property
     def cost(self) -> Cost:
@@ -72,6 +82,11 @@ class CostReport:
         return to_sympy(self.cost.int_ops)
 
     @property
+    def weight_bytes(self) -> int:
+        """Bytes of the parameters, each counted once."""
+        return sum(self.weight_bytes_by_dtype.values())
+
+    @property
     def activation_bytes(self) -> Figure:
         """Bytes of every activation, each counted once."""
         return to_sympy(self.activations)
@@ -80,6 +95,29 @@ class CostReport:
     def peak_activation_bytes(self) -> Figure:
         """The most bytes of activations alive at once (convention 14)."""
         return to_sympy(self.peak)
+
+    @cached_property
+    def alive_at_peak(self) -> tuple[tuple[str, int], ...]:
+        """The name and the bytes of every activation that is alive when the most bytes are, the largest first.
+
+        Raises:
+            ShapeError: dimensions are still free, or were when the report was written as JSON.
+        """
+        found = alive_at_peak(self.lifetimes or ())
+        sizes = tuple((life.name, life.size) for life in found if isinstance(life.size, int))
+        if self.lifetimes is None or len(sizes) < len(found) or not isinstance(self.peak, int):
+            raise ShapeError(f"alive_at_peak: expected every dimension bound, got free ones: {', '.join(self.symbols)}")
+        return sizes
+
+    @property
+    def kv_cache_bytes_per_token(self) -> Figure | None:
+        """Bytes that one token of one sequence takes in all key-value caches; None where the model keeps none."""
+        return None if self.kv_cache is None else to_sympy(self.kv_cache)
+
+    @property
+    def intensity(self) -> float | Figure | None:
+        """Operations, float and integer, per byte moved; None where nothing moves."""
+        return intensity(self.cost, self.moved)
 
     @cached_property
     def moved(self) -> Dim:
@@ -217,11 +255,15 @@ class CostReport:
         return self._mapped(lambda dim: substitute(dim, names)) if names else self
 
     def _mapped(self, function: Callable[[Dim], Dim]) -> CostReport:
+        function = once_each(function)
+        lifetimes = self.lifetimes and tuple(replace(life, size=function(life.size)) for life in self.lifetimes)
         return replace(
             self,
             by_node=tuple(node.map(function) for node in self.by_node),
             activations=function(self.activations),
-            peak=function(self.peak),
+            peak=function(self.peak) if lifetimes is None else peak(lifetimes),
+            lifetimes=lifetimes,
+            kv_cache=None if self.kv_cache is None else function(self.kv_cache),
             batch=None if self.batch is None else function(self.batch),
         )
 

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.cost.groups import Group
-from wua_onnx.cost.nodes import NodeCost
+from wua_onnx.cost.lifetimes import Lifetime
+from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost
 from wua_onnx.cost.value import KINDS, Cost, Verdict
+from wua_onnx.errors import ShapeError
 from wua_onnx.model.dim_json import from_json, to_json
 from wua_onnx.model.dims import Dim
 
@@ -23,8 +25,13 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "kinds": {kind: to_json(getattr(report.cost, kind)) for kind in ("mul", "add", "div", "compare", "special")},
         "params": to_json(report.params),
         "weight_bytes": to_json(report.weight_bytes),
+        "weight_bytes_by_dtype": {dtype: to_json(size) for dtype, size in report.weight_bytes_by_dtype.items()},
+        "shared_parameters": dict(report.shared_parameters),
         "activation_bytes": to_json(report.activations),
         "peak_activation_bytes": to_json(report.peak),
+        "alive_at_peak": _alive(report),
+        "unsized": list(report.unsized),
+        "kv_cache_bytes_per_token": to_json(report.kv_cache),
         "bytes_moved": to_json(report.moved),
         "bound": report.bound,
         "samples_per_run": report.samples_per_run,
@@ -33,6 +40,8 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "symbols": list(report.symbols),
         "dims": dict(report.dims),
         "unsupported": dict(report.unsupported),
+        "constant": [node.name for node in report.by_node if node.reason == CONSTANT],
+        "unused": [node.name for node in report.by_node if node.reason == UNUSED],
         "by_operator": [_group_dict(g, op=g.name, count=g.nodes) for g in report.by_operator.values()],
         "by_module": [_group_dict(g, path=g.name, depth=g.depth, nodes=g.nodes) for g in report.by_module.values()],
         "by_node": [_node_dict(node) for node in report.by_node],
@@ -45,16 +54,28 @@ def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
     Raises:
         KeyError, ValueError: the data was not written by `to_dict`.
     """
+    alive = data["alive_at_peak"]
     return cls(
         by_node=tuple(map(_node_from_dict, data["by_node"])),
         params=_dim(data["params"], int),
-        weight_bytes=_dim(data["weight_bytes"], int),
+        weight_bytes_by_dtype={dtype: _dim(size, int) for dtype, size in data["weight_bytes_by_dtype"].items()},
         activations=_dim(data["activation_bytes"]),
         peak=_dim(data["peak_activation_bytes"]),
         batch=from_json(data["batch"]),
         trainable=_dim(data["trainable"], int),
         dims=dict(data["dims"]),
+        shared_parameters=dict(data["shared_parameters"]),
+        lifetimes=None if alive is None else tuple(Lifetime(a["name"], _dim(a["bytes"], int), 0, 0) for a in alive),
+        unsized=tuple(data["unsized"]),
+        kv_cache=from_json(data["kv_cache_bytes_per_token"]),
     )
+
+
+def _alive(report: CostReport) -> list[dict[str, Any]] | None:
+    try:
+        return [{"name": name, "bytes": to_json(size)} for name, size in report.alive_at_peak]
+    except ShapeError:  # dimensions are free
+        return None
 
 
 def _figures(cost: Cost, moved: Dim) -> dict[str, Any]:
@@ -67,7 +88,13 @@ def _figures(cost: Cost, moved: Dim) -> dict[str, Any]:
 
 
 def _group_dict(group: Group, **head: Any) -> dict[str, Any]:
-    return {**head, **_figures(group.cost, group.moved), "verdict": group.verdict.value, "reason": group.reason}
+    return {
+        **head,
+        **_figures(group.cost, group.moved),
+        "params": to_json(group.params),
+        "verdict": group.verdict.value,
+        "reason": group.reason,
+    }
 
 
 def _node_dict(node: NodeCost) -> dict[str, Any]:
@@ -81,6 +108,7 @@ def _node_dict(node: NodeCost) -> dict[str, Any]:
         "backward": {
             kind: to_json(getattr(node.backward, kind)) for kind in KINDS if getattr(node.backward, kind) != 0
         },
+        "params": to_json(node.params),
         "read": to_json(node.bytes_read),
         "written": to_json(node.bytes_written),
         "verdict": node.verdict.value,
@@ -111,6 +139,7 @@ def _node_from_dict(data: Mapping[str, Any]) -> NodeCost:
         upper=data["upper"],
         inside=tuple(data["inside"].items()),
         bytes_read=_dim(data["read"]),
+        params=_dim(data["params"], int),
         bytes_written=_dim(data["written"]),
         outputs=tuple(None if shape is None else tuple(map(_dim, shape)) for shape in data["outputs"]),
     )

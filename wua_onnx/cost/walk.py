@@ -6,18 +6,17 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from wua_onnx.cost import control, gradients, memory, registry
+from wua_onnx.cost import cache, control, gradients, lifetimes, memory, registry
 from wua_onnx.cost.backward import backward
+from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.value import Cost, Verdict
+from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim, symbol
+from wua_onnx.model.dims import Dim, symbol, total
 from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
 from wua_onnx.model.limits import clean
 
-CONSTANT = "depends on constants only: computed once at load"
-UNUSED = "reaches no output: never run"
-SHAPE_ARITHMETIC = "shape arithmetic"
 # What a rule runs into where ranks, attributes or their types are not those of the specification.
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # What a small integer value made from shapes goes through on its way to a Reshape, Expand or Slice.
@@ -44,14 +43,20 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
     walk = _Walk(model)
     by_node = tuple(walk.node(node) for node in model.nodes)
     live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
-    activations, peak = memory.peak(model, live)
-    params, weight_bytes = memory.parameters(model)
+    activations, weights = lifetimes.activations(model, live), weights_of(model)
     report = CostReport(
-        by_node=by_node,
-        params=params,
-        weight_bytes=weight_bytes,
-        activations=activations,
-        peak=peak,
+        by_node=tuple(
+            replace(cost, params=weights.by_node[node.node]) if node.node in weights.by_node else cost
+            for node, cost in zip(model.nodes, by_node, strict=True)
+        ),
+        params=weights.elements,
+        weight_bytes_by_dtype=weights.by_dtype,
+        shared_parameters=weights.shared,
+        activations=total(life.size for life in activations.lifetimes),
+        peak=lifetimes.peak(activations.lifetimes),
+        lifetimes=activations.lifetimes,
+        unsized=activations.unsized,
+        kv_cache=cache.bytes_per_token(model),
         batch=_batch(model, batch_axis),
         trainable=walk.gradients.elements,
         dims=dict(model.bound),

@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.cost import CostReport, NodeCost
-from wua_onnx.cost.walk import CONSTANT, SHAPE_ARITHMETIC, UNUSED
+from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED
 from wua_onnx.diagrams.neurons import DenseLayer, network_json
 from wua_onnx.diagrams.overview import Box, Edge, Node, fold
 from wua_onnx.importance.score import combined_mean

@@ -8,7 +8,7 @@ from typing import Any
 import onnx_ir as ir
 
 from wua_onnx.cost.memory import is_parameter, parameter_values
-from wua_onnx.cost.walk import CONSTANT
+from wua_onnx.cost.nodes import CONSTANT
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
 from wua_onnx.model.limits import clean
 

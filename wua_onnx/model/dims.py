@@ -142,11 +142,15 @@ def _multiplied(a: dict[Monomial, Number], b: dict[Monomial, Number]) -> dict[Mo
 
 
 def product(dims: Iterable[Dim]) -> Dim:
-    """Return the product of `dims`; 1 for none."""
-    result: Dim = 1
+    """Return the product of `dims`; 1 for none. Integers are multiplied first, so that a long product stays cheap."""
+    integers = 1
+    expressions: Dim | None = None
     for dim in dims:
-        result = result * dim
-    return result
+        if isinstance(dim, int):
+            integers *= dim
+        else:
+            expressions = dim if expressions is None else expressions * dim
+    return integers if expressions is None else expressions if integers == 1 else expressions * integers
 
 
 def total(dims: Iterable[Dim]) -> Dim:
@@ -161,6 +165,17 @@ def total(dims: Iterable[Dim]) -> Dim:
     if integers:
         terms[()] = terms.get((), 0) + integers
     return _make(terms)
+
+
+def primitive(dim: Dim) -> tuple[Dim, int]:
+    """Return (p, n) with `dim = n * p`: n the largest such integer, and p = 1 where `dim` is a number."""
+    if isinstance(dim, int):
+        return 1, dim
+    coefficients = [Fraction(c) for c in dim.terms.values()]
+    if any(c.denominator != 1 for c in coefficients):
+        return dim, 1
+    common = math.gcd(*(c.numerator for c in coefficients))
+    return (dim, 1) if common == 1 else (_make({m: int(c) // common for m, c in dim.terms.items()}), common)
 
 
 def divides(divisor: Dim, dim: Dim) -> Dim | None:
@@ -246,9 +261,24 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
                 base = values.get(atom, symbol(atom))
             else:
                 base = _APPLY[atom.function](*(substitute(a, values) for a in atom.arguments))
-            factor = factor * base**power
+            factor = factor * (base if power == 1 else base**power)
         parts.append(factor)
     return total(parts)
+
+
+def once_each(function: Callable[[Dim], Dim]) -> Callable[[Dim], Dim]:
+    """Return `function` for many dimensions of which few differ; integers are left as they are."""
+    seen: dict[Dim, Dim] = {}
+
+    def mapped(dim: Dim) -> Dim:
+        if isinstance(dim, int):
+            return dim
+        result = seen.get(dim)
+        if result is None:
+            result = seen[dim] = function(dim)
+        return result
+
+    return mapped
 
 
 def symbols(dim: Dim) -> frozenset[str]:

@@ -94,7 +94,7 @@ class Model:
             if node is None or node in found:
                 continue
             found.add(node)
-            pending.extend(value.producer() for value in _reads(node))
+            pending.extend(value.producer() for value in reads(node))
         return frozenset(found)
 
     @cached_property
@@ -154,8 +154,8 @@ _RANDOM = frozenset(
 )
 
 
-def _reads(node: ir.Node) -> Iterator[ir.Value]:
-    """Yield what `node` reads, values captured by its subgraphs included."""
+def reads(node: ir.Node) -> Iterator[ir.Value]:
+    """Yield what `node` reads, what the graphs inside it read and return included."""
     pending = [node]
     while pending:
         current = pending.pop()
