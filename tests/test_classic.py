@@ -1,77 +1,22 @@
-"""The short functions of the original library, and compare()."""
+"""The short functions of the original library; show() has a file of its own."""
 
 from __future__ import annotations
 
-import io
 import math
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
-from rich.console import Console
+from onnx import helper
 
 import wua_onnx as wua
-from wua_onnx.errors import DataError, MissingDependency, OutputError, ShapeError, WuaError
-from wua_onnx.report.comparison import print_comparison
+from wua_onnx.errors import DataError, MissingDependency, ShapeError, WuaError
 
-Array = NDArray[Any]
-INPUTS, HIDDEN, OUTPUTS, SAMPLES = 5, 7, 3, 11
-DEAD = (2, 6)
-
-
-def model(nodes: list[onnx.NodeProto], weights: dict[str, Array], shape: list[Any], name: str = "net") -> Any:
-    """A model of one input `x` and one output `y`."""
-    value = helper.make_tensor_value_info
-    graph = helper.make_graph(
-        nodes,
-        name,
-        [value("x", TensorProto.FLOAT, shape)],
-        [value("y", TensorProto.FLOAT, None)],
-        [numpy_helper.from_array(array.astype(np.float32), key) for key, array in weights.items()],
-    )
-    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("com.acme", 1)]
-    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
-
-
-def mlp_weights(hidden: int = HIDDEN) -> dict[str, Array]:
-    rng = np.random.default_rng(3)
-    weights: dict[str, Array] = {
-        "hidden.weight": rng.standard_normal((INPUTS, hidden)),
-        "hidden.bias": rng.standard_normal(hidden),
-        "last.weight": rng.standard_normal((hidden, OUTPUTS)),
-        "last.bias": rng.standard_normal(OUTPUTS),
-    }
-    weights["hidden.bias"][[index for index in DEAD if index < hidden]] = -100.0
-    return weights
-
-
-def mlp(hidden: int = HIDDEN, name: str = "net") -> Any:
-    """5 -> hidden, ReLU -> 3, of which hidden neurons 2 and 6 never fire."""
-    node = helper.make_node
-    nodes = [
-        node("Gemm", ["x", "hidden.weight", "hidden.bias"], ["h"], name="gemm1"),
-        node("Relu", ["h"], ["r"], name="relu"),
-        node("Gemm", ["r", "last.weight", "last.bias"], ["y"], name="gemm2"),
-    ]
-    return model(nodes, mlp_weights(hidden), ["batch", INPUTS], name)
-
-
-def data(samples: int = SAMPLES) -> Array:
-    return np.random.default_rng(4).standard_normal((samples, INPUTS)).astype(np.float32)
-
-
-def right_edges(lines: list[str], column: int = -1) -> set[int]:
-    """Where the last word of each line ends."""
-    return {[match.end() for match in re.finditer(r"\S+", line)][column] for line in lines}
-
+from .small_models import HIDDEN, INPUTS, OUTPUTS, SAMPLES, Array, data, mlp, mlp_weights, model, right_edges
 
 # compute_weight_importance
 
@@ -354,180 +299,3 @@ def test_histogram_without_matplotlib_says_how_to_get_it(monkeypatch: pytest.Mon
     monkeypatch.delitem(sys.modules, "matplotlib.pyplot", raising=False)
     with pytest.raises(MissingDependency, match=r"wua-onnx\[plot\]"):
         wua.plot_importance_histogram(np.ones(3) / 3, math.log(3))
-
-
-# show
-
-
-def lines_of(drawing: Any) -> list[tuple[str, float]]:
-    """Colour class and thickness of every line of the drawing, by its weight."""
-    found = re.findall(r"n\d+_\d+ -> n\d+_\d+ \[(.+?)\]", drawing.digraph.source)
-    return [(re.search(r"class=(\w+)", a)[1], float(re.search(r'penwidth="?([\d.]+)', a)[1])) for a in found]  # type: ignore[index]
-
-
-def circles_of(drawing: Any) -> list[tuple[int, int]]:
-    """(layer, index) of every circle."""
-    return [(int(a), int(b)) for a, b in re.findall(r"^\tn(\d+)_(\d+) \[", drawing.digraph.source, re.MULTILINE)]
-
-
-def test_show_draws_a_circle_per_neuron_and_a_line_per_weight() -> None:
-    drawing = wua.show(mlp())
-    expected = [(0, i) for i in range(INPUTS)] + [(1, i) for i in range(HIDDEN)] + [(2, i) for i in range(OUTPUTS)]
-    assert circles_of(drawing) == expected
-    assert len(lines_of(drawing)) == INPUTS * HIDDEN + HIDDEN * OUTPUTS
-    assert drawing.left_out == 0
-    assert "not drawn" not in drawing.digraph.source
-
-
-@pytest.mark.parametrize("threshold", [0.1, 0.7, 100.0])
-def test_lines_are_as_thick_as_their_weight_and_red_above_the_threshold(threshold: float) -> None:
-    weights = np.concatenate([mlp_weights()[f"{name}.weight"].reshape(-1) for name in ("hidden", "last")])
-    drawn = sorted(lines_of(wua.show(mlp(), threshold=threshold)), key=lambda line: line[1])
-    magnitudes = np.sort(np.abs(weights))
-    assert [colour for colour, _ in drawn] == ["strong" if m > threshold else "weak" for m in magnitudes]
-    thickness = np.array([width for _, width in drawn])
-    assert np.corrcoef(magnitudes, thickness)[0, 1] > 0.9999
-
-
-def test_dead_neurons_are_marked_where_data_show_them() -> None:
-    def crossed(drawing: Any) -> list[int]:
-        return [int(i) for i in re.findall(r'n1_(\d+) \[label="×"', drawing.digraph.source)]
-
-    assert crossed(wua.show(mlp(), data())) == list(DEAD)
-    assert crossed(wua.show(mlp())) == []
-
-
-def test_wide_layers_keep_their_strongest_and_say_how_many_are_left_out() -> None:
-    drawing = wua.show(mlp(hidden=101), max_neurons=5)
-    weights = mlp_weights(101)
-    strength = np.abs(weights["hidden.weight"]).sum(axis=0) + np.abs(weights["last.weight"]).sum(axis=1)
-    kept = [index for layer, index in circles_of(drawing) if layer == 1]
-    assert kept == sorted(np.argsort(-strength)[:5])
-    assert "+ 96 more" in drawing.digraph.source
-    assert drawing.left_out == 96 * INPUTS + 96 * OUTPUTS
-    assert "768 connections not drawn" in drawing.digraph.source
-
-
-def test_layers_of_two_branches_are_not_drawn_as_one_stack() -> None:
-    node, rng = helper.make_node, np.random.default_rng(11)
-    nodes = [
-        node("MatMul", ["x", "a"], ["xa"], name="first"),
-        node("MatMul", ["x", "b"], ["xb"], name="second"),  # b could follow a by its shape, and does not
-        node("Add", ["xa", "xb"], ["y"]),
-    ]
-    weights = {"a": rng.standard_normal((5, 5)), "b": rng.standard_normal((5, 5))}
-    assert {layer for layer, _ in circles_of(wua.show(model(nodes, weights, ["batch", 5])))} == {0, 1}
-
-
-def test_show_needs_a_dense_layer() -> None:
-    with pytest.raises(WuaError, match="expected a model with dense layers, got 'nothing' without any"):
-        wua.show(model([helper.make_node("Relu", ["x"], ["y"])], {}, ["batch", 3], "nothing"))
-    with pytest.raises(WuaError, match="max_neurons: expected at least 1, got 0"):
-        wua.show(mlp(), max_neurons=0)
-
-
-@pytest.mark.parametrize(
-    ("name", "start"), [("net.svg", b"<svg "), ("net.PNG", b"\x89PNG"), ("net.dot", b"digraph network")]
-)
-def test_show_saves(name: str, start: bytes, tmp_path: Path) -> None:
-    drawing = wua.show(mlp(), data(), path=tmp_path / name)
-    content = (tmp_path / name).read_bytes()
-    assert content.lstrip(b"/ /").startswith(start)
-    if name == "net.svg":
-        assert content.decode().count("<ellipse") == INPUTS + HIDDEN + OUTPUTS
-        assert drawing._repr_svg_() == content.decode()
-    assert [file.name for file in tmp_path.iterdir()] == [name]
-
-
-@pytest.mark.parametrize(
-    ("name", "words"), [("net.gif", "expected a name ending in .svg, .png or .dot, got '.gif'"), ("no/net.svg", "no")]
-)
-def test_show_refuses_to_save(name: str, words: str, tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=re.escape(words)):
-        wua.show(mlp(), path=tmp_path / name)
-    assert list(tmp_path.iterdir()) == []
-
-
-# compare
-
-
-def figures_of(comparison: Any) -> dict[str, tuple[Any, Any]]:
-    return {delta.name: (delta.before, delta.after) for delta in comparison.figures}
-
-
-def test_compare_puts_the_figures_of_both_beside_each_other() -> None:
-    comparison = wua.compare(mlp(13, "before"), mlp(7, "after"), data())
-    weights = {hidden: hidden * (INPUTS + OUTPUTS) for hidden in (13, 7)}
-    figures = figures_of(comparison)
-    assert figures["params"] == (weights[13] + 13 + OUTPUTS, weights[7] + 7 + OUTPUTS)
-    assert figures["macs"] == (weights[13], weights[7])
-    assert figures["flops"] == tuple(2 * weights[h] + 2 * h + OUTPUTS for h in (13, 7))
-    assert figures["dead_neurons"] == (2, 2)
-    assert figures["utilization"] == (comparison.before.utilization, comparison.after.utilization)
-    assert "accuracy" not in figures
-    assert [delta.name for delta in comparison.layers] == ["hidden", "last"]
-    assert (comparison.added, comparison.removed) == ((), ())
-
-
-def test_compare_takes_audits_and_their_json(tmp_path: Path) -> None:
-    audits = [wua.analyze(mlp(hidden), data()) for hidden in (13, 7)]
-    audits[0].to_json(tmp_path / "before.json")
-    mixed = wua.compare(tmp_path / "before.json", audits[1])
-    assert mixed.after is audits[1]
-    assert figures_of(mixed) == figures_of(wua.compare(*audits))
-
-
-def test_compare_with_labels_gives_the_accuracy() -> None:
-    X, weights = data(101), mlp_weights()
-    y = np.random.default_rng(12).integers(0, OUTPUTS, 101)
-    h = np.maximum(X @ weights["hidden.weight"] + weights["hidden.bias"], 0.0)
-    right = np.mean((h @ weights["last.weight"] + weights["last.bias"]).argmax(axis=1) == y)
-    assert figures_of(wua.compare(mlp(), mlp(), X, y))["accuracy"] == pytest.approx((right, right))
-
-
-def test_both_models_read_an_iterator() -> None:
-    from_iterator = wua.compare(mlp(13), mlp(7), iter([data(17), data(19)]))
-    assert from_iterator.before.to_dict()["recording"]["samples"] == 36
-    assert from_iterator.after.to_dict()["recording"]["samples"] == 36
-
-
-def test_compare_names_layers_that_only_one_has() -> None:
-    relu = helper.make_node("MatMul", ["x", "only.weight"], ["y"], name="only")
-    other = model([relu], {"only.weight": np.ones((INPUTS, OUTPUTS))}, ["batch", INPUTS])
-    comparison = wua.compare(mlp(), other)
-    assert (comparison.added, comparison.removed, comparison.layers) == (("only",), ("hidden", "last"), ())
-
-
-def shown(comparison: Any) -> list[str]:
-    console = Console(file=io.StringIO(), width=100)
-    print_comparison(comparison, console)
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
-
-
-def test_printed_comparison_is_aligned_and_tells_points_from_percent() -> None:
-    lines = shown(wua.compare(mlp(1009, "before"), mlp(7, "after"), data()))
-    assert lines[0].split() == ["before", "after", "change"]
-    rows = {re.split(r" {2,}", line.strip())[0]: re.split(r" {2,}", line.strip())[1:] for line in lines[1:]}
-    assert rows["MACs"] == ["8,072", "56", "-99.3 %"]
-    assert all(rows[name][2].endswith(" pp") for name in rows if "utilization" in name or "redundancy" in name)
-    assert len(right_edges([line for line in lines if line.endswith(("change", "%", "pp"))])) == 1
-
-
-def test_models_of_the_same_name_are_called_before_and_after() -> None:
-    assert shown(wua.compare(mlp(), mlp()))[0].split() == ["before", "after", "change"]
-
-
-def test_free_dimensions_that_both_have_cancel_in_the_change() -> None:
-    other = model([helper.make_node("Relu", ["x"], ["y"])], {}, ["n", 3], "other")
-    lines = shown(wua.compare(mlp(13), mlp(7)))
-    assert re.fullmatch(r"MACs +104·batch +56·batch +-46\.2 %", lines[3])
-    assert re.fullmatch(r"FLOPs +237·batch +3·n", shown(wua.compare(mlp(13), other))[4])
-
-
-def test_names_are_shown_as_they_are() -> None:
-    """Rich would read brackets in a name as markup, and refuse a closing tag without its opening one."""
-    comparison = wua.compare(mlp(7, "[/red]"), mlp(7, "[bold]b"))
-    hostile = replace(comparison, added=("[/x]\x1b[31m",))
-    lines = shown(hostile)
-    assert lines[0].split() == ["[/red]", "[bold]b", "change"]
-    assert lines[-1] == r"only after: [/x]\u001b[31m"
