@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeAlias
 
 import onnx_ir as ir
 
 from wua_onnx.cost.memory import VIEWS, value_bytes
-from wua_onnx.model.dims import Dim, maximum, primitive, total
+from wua_onnx.model.dims import Dim, divides, maximum, primitive, total
 from wua_onnx.model.graph import Model, NodeView, reads
 from wua_onnx.model.limits import clean
 
@@ -64,7 +65,7 @@ class _Walk:
         return self._storage.get(value, value)
 
     def _bear(self, value: ir.Value) -> None:
-        if value not in self.model.constants:
+        if value.name and value not in self.model.constants:  # an output left out has no name
             self.born.setdefault(self._root(value), self.now)
             self.read(value)
 
@@ -158,8 +159,34 @@ def _changes(lifetimes: Iterable[Lifetime]) -> tuple[_Changes, _Changes]:
 
 
 def _covers(a: _Sum, b: _Sum) -> bool:
-    """Return whether `a` is at least `b` whatever the symbols are: every part is a size, and never below 0."""
-    return all(a.get(part, 0) >= times for part, times in b.items())
+    """Return whether `a` is at least `b` wherever every symbol is at least 1; False where that is not seen at once.
+
+    Every part of `b` is set against as many of the same part in `a`, then against parts of `a` that are it times
+    further symbols. (Where a symbol is 0 the lifetimes are gone through anew, see `CostReport.at`.)
+    """
+    left = dict(a)
+    for part in sorted(b, key=_degree, reverse=True):
+        wanted = b[part]
+        for other in (part, *(q for q in left if q != part and _is_multiple(q, part))):
+            charged = min(wanted, left.get(other, 0))
+            left[other] = left.get(other, 0) - charged
+            wanted -= charged
+        if wanted > 0:
+            return False
+    return True
+
+
+def _degree(dim: Dim) -> int:
+    return 0 if isinstance(dim, int) else max(sum(power for _, power in monomial) for monomial in dim.terms)
+
+
+@lru_cache(maxsize=4096)
+def _is_multiple(dim: Dim, of: Dim) -> bool:
+    """Return whether `dim` is `of` times a product of symbols."""
+    quotient = divides(of, dim)
+    if quotient is None or isinstance(quotient, int):
+        return quotient is not None
+    return len(quotient.terms) == 1 and all(isinstance(a, str) for monomial in quotient.terms for a, _ in monomial)
 
 
 def _keep_largest(moments: list[_Sum], new: _Sum) -> None:

@@ -52,8 +52,9 @@ class Cost:
     __rmul__ = __mul__
 
     def map(self, function: Callable[[Dim], Dim]) -> Cost:
-        """Return the cost with `function` applied to every figure."""
-        return Cost(**{name: function(getattr(self, name)) for name in KINDS})
+        """Return the cost with `function` applied to every figure that is not 0."""
+        figures = {name: getattr(self, name) for name in KINDS}
+        return Cost(**{name: function(figure) for name, figure in figures.items() if figure != 0})
 
     def as_integer(self) -> Cost:
         """Return the same work done in integers (convention 7)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from wua_onnx.model.dims import Atom, Call, Dim, Expr, Monomial, Number, text
@@ -17,6 +18,12 @@ def to_json(dim: Dim | None) -> Any:
         return None
     if isinstance(dim, int):
         return dim if abs(dim) <= _EXACT_IN_JSON else str(dim)
+    return dict(_expression(dim))
+
+
+@lru_cache(maxsize=4096)
+def _expression(dim: Expr) -> dict[str, Any]:
+    """Return an expression as JSON; the figures of a model repeat a few of them many times."""
     terms = [[str(c), [[_atom_to_json(atom), power] for atom, power in m]] for m, c in dim.terms.items()]
     return {"text": text(dim), "terms": terms}
 

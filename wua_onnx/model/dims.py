@@ -72,7 +72,7 @@ class Expr:
 
     def __mul__(self, other: Dim) -> Dim:
         if isinstance(other, int):
-            return _make({m: c * other for m, c in self.terms.items()}) if other else 0
+            return self if other == 1 else _make({m: c * other for m, c in self.terms.items()}) if other else 0
         return _make(_multiplied(self.terms, other.terms))
 
     __rmul__ = __mul__
@@ -109,7 +109,8 @@ def _terms(dim: Dim) -> dict[Monomial, Number]:
 
 
 def _make(terms: dict[Monomial, Number]) -> Dim:
-    terms = {m: c for m, c in terms.items() if c}
+    if not all(terms.values()):
+        terms = {m: c for m, c in terms.items() if c}
     if not terms:
         return 0
     if len(terms) == 1 and () in terms and Fraction(terms[()]).denominator == 1:

@@ -101,6 +101,10 @@ class Model:
     def _dims(self) -> dict[str, Dim]:
         return {}
 
+    @cached_property
+    def _shapes(self) -> dict[ir.Value, tuple[ir.Shape | None, Shape | None]]:
+        return {}
+
     def dim(self, dim: int | ir.SymbolicDim) -> Dim | None:
         """Return one dimension of a shape of `ir_model`; None where it is unknown."""
         if isinstance(dim, int) or dim.value is None:
@@ -115,10 +119,18 @@ class Model:
 
     def shape(self, value: ir.Value) -> Shape | None:
         """Return the shape of `value`; None where its rank or a dimension is unknown."""
-        if value.shape is None:
+        known = self._shapes.get(value)
+        if known is not None and known[0] is value.shape:
+            return known[1]
+        result = self._read_shape(value.shape)
+        self._shapes[value] = value.shape, result
+        return result
+
+    def _read_shape(self, shape: ir.Shape | None) -> Shape | None:
+        if shape is None:
             return None
-        dims = [self.dim(dim) for dim in value.shape]
-        return None if None in dims else tuple(dim for dim in dims if dim is not None)
+        dims = tuple(map(self.dim, shape))
+        return None if None in dims else dims  # type: ignore[return-value]
 
     def text(self, dim: Dim) -> str:
         """Return `dim` as text in the exporter's own dimension names."""
