@@ -11,6 +11,7 @@ Symbols carry generated names (`d0`, `d1`, …), never text from a file; `text` 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -296,15 +297,34 @@ def symbols(dim: Dim) -> frozenset[str]:
     return frozenset(found)
 
 
+_PLAIN = re.compile(r"[^\s\d+*/,()'%-][^\s+*/,()'%-]*|trips\([^()]*\)(#\d+)?")
+
+
+def _as_symbol(dim: Expr) -> str | None:
+    """Return the name of the symbol that `dim` is; None where it is anything more."""
+    if len(dim.terms) != 1:
+        return None
+    [(monomial, coefficient)] = dim.terms.items()
+    alone = len(monomial) == 1 and monomial[0][1] == 1 and coefficient == 1
+    return monomial[0][0] if alone and isinstance(monomial[0][0], str) else None
+
+
 def text(dim: Dim, names: Mapping[str, str] | None = None) -> str:
-    """Return `dim` as readable text, highest degree first; `names` maps generated to displayed symbols."""
+    """Return `dim` as readable text, highest degree first; `names` maps generated to displayed symbols.
+
+    In a product or sum a name that could be read as more than a name stands in quotes: `2*'batch-size'`.
+    """
     if isinstance(dim, int):
         return str(dim)
     names = names or {}
+    alone = _as_symbol(dim)
+    if alone is not None:
+        return names.get(alone, alone)
 
     def shown(atom: Atom) -> str:
         if isinstance(atom, str):
-            return names.get(atom, atom)
+            name = names.get(atom, atom)
+            return name if _PLAIN.fullmatch(name) else f"'{name}'"
         if atom.function == "floor":
             return f"floor(({text(atom.arguments[0], names)})/({text(atom.arguments[1], names)}))"
         return f"{atom.function}({', '.join(text(a, names) for a in atom.arguments)})"

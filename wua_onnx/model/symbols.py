@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 
 import onnx_ir as ir
@@ -27,20 +28,36 @@ def all_values(model: ir.Model) -> Iterator[ir.Value]:
                     graphs.extend(attribute.as_graphs())
 
 
+# What shape inference calls dimensions it cannot tell, and what the count calls unknown trips of a loop.
+_RESERVED = re.compile(r"_d\d+|trips\(.*")
+
+
 class SymbolTable:
-    """Gives every dimension name of a model a generated symbol (`d0`, `d1`, …) and remembers the name to show."""
+    """Gives every dimension name of a model a generated symbol (`d0`, `d1`, …) and remembers the name to show.
+
+    No two symbols are shown by the same name: a second one that reads like a first gets `#2`.
+    """
 
     def __init__(self) -> None:
         self.shown: dict[str, str] = {}
         self._known: dict[str, Dim] = {}
+        self._generated: dict[str, str] = {}
 
     def declare(self, name: str) -> Dim:
         """Return the symbol for the dimension name `name`, new where it was not seen before."""
         if name not in self._known:
             generated = f"d{len(self.shown)}"
-            self.shown[generated] = clean(name) or generated
+            label = self._free_label(clean(name) or generated)
+            self.shown[generated], self._generated[label] = label, generated
             self._known[name] = symbol(generated)
         return self._known[name]
+
+    def _free_label(self, name: str) -> str:
+        label, number = name, 1
+        while label in self._generated or (number == 1 and _RESERVED.fullmatch(name)):
+            number += 1
+            label = f"{name}#{number}"
+        return label
 
     def read(self, written: str) -> Dim:
         """Return what `written` means: an expression over names already declared, else a symbol of its own."""
@@ -52,9 +69,9 @@ class SymbolTable:
             return self.declare(written)
 
     def by_name(self, name: str) -> str | None:
-        """Return the generated symbol of the dimension the file calls `name`."""
+        """Return the generated symbol of the dimension that the file calls `name`, or that is shown so."""
         dim = self._known.get(name)
-        return None if dim is None else text(dim)
+        return self._generated.get(name) if dim is None else text(dim)
 
 
 def normalise(model: ir.Model) -> SymbolTable:
