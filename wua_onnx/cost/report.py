@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
 from typing import Any, Unpack
 
 from wua_onnx.cost import report_json
+from wua_onnx.cost.curve import Curve, curve_of
 from wua_onnx.cost.energy import Constants, Energy, energy
 from wua_onnx.cost.groups import Group, by_module, by_operator
 from wua_onnx.cost.lifetimes import Lifetime, alive_at_peak, peak
@@ -236,19 +237,44 @@ class CostReport:
         """Return the report with symbols bound, by name.
 
         Raises:
-            ShapeError: a name is no free symbol of this report, or a size is below 0.
+            ShapeError: a name is no free symbol of this report, or a size is no integer of at least 0.
         """
-        values = {**(mapping or {}), **dims}
-        for name, size in values.items():
-            if name not in self.symbols:
-                known = ", ".join(self.symbols) or "none"
-                raise ShapeError(f"at({name}={size}): expected one of the free symbols ({known}), got {name!r}")
-            if size < 0:
-                raise ShapeError(f"at({name}={size}): expected a size of at least 0, got {size}")
+        values = self._sizes("at", {**(mapping or {}), **dims})
         return replace(
             self._mapped(lambda dim: substitute(dim, values)),
             dims={**self.dims, **values},
         )
+
+    def curve(
+        self, symbol: str, sizes: Iterable[int], mapping: Mapping[str, int] | None = None, /, **dims: int
+    ) -> Curve:
+        """Return the figures at every size of one symbol, as a table.
+
+        Args:
+            symbol: the dimension that varies, by name.
+            sizes: its sizes, in the order of the table.
+            mapping: sizes of the other free symbols, by name.
+            dims: the same, as keywords.
+
+        Raises:
+            ShapeError: a name is no free symbol, a free one has no size, or a size is no integer of at least 0.
+        """
+        others = self._sizes("curve", {**(mapping or {}), **dims})
+        checked = [self._sizes("curve", {symbol: size})[symbol] for size in sizes]
+        self._sizes("curve", {symbol: 0})
+        return curve_of(self, symbol, checked, others)
+
+    def _sizes(self, where: str, values: Mapping[str, int]) -> dict[str, int]:
+        """Return `values` as Python integers."""
+        result = {}
+        for name, size in values.items():
+            if name not in self.symbols:
+                known = ", ".join(self.symbols) or "none"
+                raise ShapeError(f"{where}({name}={size}): expected one of the free symbols ({known}), got {name!r}")
+            if not hasattr(size, "__index__") or size < 0:
+                raise ShapeError(f"{where}({name}={size}): expected an integer of at least 0, got {size!r}")
+            result[name] = int(size)
+        return result
 
     def renamed(self, names: Mapping[str, Dim]) -> CostReport:
         """Return the report with symbols replaced by `names` (from generated to displayed ones)."""

@@ -250,6 +250,11 @@ _APPLY: dict[str, Callable[..., Dim]] = {
 }
 
 
+def apply(function: str, *arguments: Dim) -> Dim:
+    """Return floor, max, min or mod of `arguments`."""
+    return _APPLY[function](*arguments)
+
+
 def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
     """Return `dim` with symbols replaced by `values` (by generated name); exact."""
     if isinstance(dim, int):
@@ -262,7 +267,7 @@ def substitute(dim: Dim, values: Mapping[str, Dim]) -> Dim:
             if isinstance(atom, str):
                 base = values.get(atom, symbol(atom))
             else:
-                base = _APPLY[atom.function](*(substitute(a, values) for a in atom.arguments))
+                base = apply(atom.function, *(substitute(a, values) for a in atom.arguments))
             factor = factor * (base if power == 1 else base**power)
         parts.append(factor)
     return total(parts)
