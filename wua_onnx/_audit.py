@@ -14,6 +14,7 @@ from wua_onnx import findings, importance
 from wua_onnx._duplicates import duplicates
 from wua_onnx._files import write_text
 from wua_onnx._layer_audit import LayerAudit, LiveLayer
+from wua_onnx._profiled import profiled
 from wua_onnx._sources import Source, opened, with_sample
 from wua_onnx.cost import CostReport
 from wua_onnx.diagrams.from_audit import graph_json, neurons_json
@@ -46,6 +47,7 @@ def analyze(
     device: str = "cpu",
     recording: Recording | Recorder | None = None,
     isolate: bool = False,
+    profile: bool | str = False,
     progress: Any = None,
 ) -> Audit:
     """Audit a model: what it costs, which of its weights do the work, what can go.
@@ -66,6 +68,8 @@ def analyze(
         device: "cpu" or "cuda".
         recording: a recording made before with `Recorder`, instead of X.
         isolate: run onnxruntime in a child process, so that a crash there costs the recorded part only.
+        profile: also measure how long every node takes in onnxruntime, on the first samples of X or on random numbers;
+            "unoptimised" measures the graph as it is written.
         progress: a function (samples done, samples in all or None), True for a bar on stderr, None for none.
 
     Returns:
@@ -75,6 +79,7 @@ def analyze(
         ModelError, ConversionError: the model cannot be read or converted.
         DataError: X does not fit the model.
         DeviceError: the device is not there.
+        MissingDependency: a profile was asked for and there is no onnxruntime.
     """
     criteria = (criterion,) if isinstance(criterion, str) else tuple(criterion)
     for name in criteria:
@@ -100,7 +105,8 @@ def analyze(
             "batch_axis": batch_axis,
             "data": data is not None,
         }
-        return _assemble(source, report, layers, recorded, problem, settings, source.checker(isolate))
+        timed = profiled(source, data, profile, dims, batch_axis, batch_size, device, isolate)
+        return _assemble(source, report, layers, recorded, problem, settings, source.checker(isolate), timed)
 
 
 def cost(
@@ -182,6 +188,7 @@ def _assemble(
     problem: str | None,
     settings: dict[str, Any],
     checker: str | None,
+    profile: dict[str, Any] | None,
 ) -> Audit:
     from wua_onnx import __version__
 
@@ -206,6 +213,7 @@ def _assemble(
         "settings": settings,
         "cost": report.to_dict(),
         "recording": _recording_json(recorded, problem),
+        "profile": profile,
         "totals": totals,
         "coverage": describe.describe_coverage(layers),
         "layers": parts,
@@ -266,6 +274,12 @@ class Audit:
                 for part in self._data["layers"]
             }
         )
+
+    @property
+    def profile(self) -> Mapping[str, Any] | None:
+        """Measured times beside the count (JSON of `wua_onnx.observe.Profile`), or `error`; None if not asked for."""
+        found = self._data.get("profile")
+        return None if found is None else MappingProxyType(found)
 
     @property
     def coverage(self) -> Mapping[str, Any]:
@@ -367,6 +381,10 @@ class Audit:
         from wua_onnx.report.terminal import print_audit
 
         print_audit(self._data)
+        if self.profile is not None:
+            from wua_onnx.report.profile import print_profile
+
+            print_profile(self.profile)
 
     def graph(self) -> graphviz.Digraph:
         """Return the diagram of the graph, folded to at most 60 boxes."""

@@ -87,14 +87,25 @@ def _analyze_parser(commands: Any) -> None:
     parser.add_argument("--static", action="store_true", help="record nothing: weights alone")
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a run")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    _profile_arguments(parser)
     parser.add_argument(
         "--no-isolate", action="store_true", help="run onnxruntime in this process rather than in a child"
     )
 
 
+def _profile_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--profile", action="store_true", help="also measure how long every node takes in onnxruntime")
+    parser.add_argument("--unoptimised", action="store_true", help="with --profile: onnxruntime's optimisations off")
+
+
+def _profile(options: argparse.Namespace) -> bool | str:
+    return "unoptimised" if options.profile and options.unoptimised else options.profile is True
+
+
 def _cost_parser(commands: Any) -> None:
     parser = _command(commands, "cost", _cost, "count what a model costs, without running it")
     _model_arguments(parser)
+    _profile_arguments(parser)
     parser.add_argument("--by", choices=("operator", "module", "node"), default="operator", help="rows of the table")
     parser.add_argument("--depth", type=int, help="deepest module level of --by module")
     parser.add_argument(
@@ -146,6 +157,7 @@ def _analyze(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         device=options.device,
         isolate=not options.no_isolate,
+        profile=_profile(options),
         progress=None if options.quiet else True,
     )
     written = _write_files(audit, options)
@@ -154,8 +166,8 @@ def _analyze(options: argparse.Namespace) -> int:
     if not options.quiet:
         for path in written:
             print(f"wrote {path.resolve()}", file=sys.stderr)
-    recording = audit.to_dict()["recording"]
-    return FAILED if recording is not None and recording["error"] else FINE
+    runs = [audit.to_dict()["recording"], audit.profile]
+    return FAILED if any(run is not None and run.get("error") for run in runs) else FINE
 
 
 def _write_files(audit: Audit, options: argparse.Namespace) -> list[Path]:
@@ -184,20 +196,32 @@ def _write(path: Path, write: Any, text: Any) -> None:
 
 
 def _cost(options: argparse.Namespace) -> int:
-    import wua_onnx as wua
     from wua_onnx._files import write_text
+    from wua_onnx._profiled import cost_and_profile
     from wua_onnx.report.terminal import print_cost
 
-    report = wua.cost(options.model, options.data, dims=_dims(options), batch_axis=options.batch_axis)
+    report, profile = cost_and_profile(
+        options.model,
+        options.data,
+        dims=_dims(options),
+        batch_axis=options.batch_axis,
+        profile=_profile(options),
+        isolate=True,
+    )
     if options.json is not None:
-        text = json.dumps(report.to_dict(), ensure_ascii=False, indent=1)
+        whole = report.to_dict() if profile is None else {**report.to_dict(), "profile": profile}
+        text = json.dumps(whole, ensure_ascii=False, indent=1)
         if options.json == "-":
             print(text)
         else:
             write_text(Path(options.json), text + "\n")
     if options.json != "-":
         print_cost(report.to_dict(), by=options.by, depth=options.depth)
-    return FINE
+        if profile is not None:
+            from wua_onnx.report.profile import print_profile
+
+            print_profile(profile, by=options.by)
+    return FAILED if profile is not None and profile.get("error") else FINE
 
 
 def _convert(options: argparse.Namespace) -> int:

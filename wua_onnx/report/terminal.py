@@ -39,11 +39,11 @@ def print_audit(audit: Mapping[str, Any], console: Console | None = None) -> Non
     console.print(_status(view))
     console.print()
     console.print(_figures([Fact(label=t.label, value=t.value) for t in view.tiles], console))
-    _section(console, "Findings", _findings(view.findings))
+    section(console, "Findings", _findings(view.findings))
     if view.layers:
-        _section(console, f"Layers, importance by {view.criterion}", _table(columns.LAYERS, view.layers, console))
-    _section(console, "Cost by operator", _table(columns.OPERATORS, view.cost.operators, console))
-    _section(console, "Coverage", _notes(view))
+        section(console, f"Layers, importance by {view.criterion}", table(columns.LAYERS, view.layers, console))
+    section(console, "Cost by operator", table(columns.OPERATORS, view.cost.operators, console))
+    section(console, "Coverage", _notes(view))
 
 
 def print_cost(
@@ -65,11 +65,11 @@ def print_cost(
     console.print(_bound(bound))
     if by == "module":
         rows = [row for row in view.modules if depth is None or row.depth <= depth]
-        _section(console, "Cost by module", _table(columns.MODULES, rows, console))
+        section(console, "Cost by module", table(columns.MODULES, rows, console))
     elif by == "node":
-        _section(console, "Cost by node", _table(columns.NODES, view.nodes, console))
+        section(console, "Cost by node", table(columns.NODES, view.nodes, console))
     else:
-        _section(console, "Cost by operator", _table(columns.OPERATORS, view.operators, console))
+        section(console, "Cost by operator", table(columns.OPERATORS, view.operators, console))
 
 
 def _status(view: Page) -> Text:
@@ -120,20 +120,21 @@ def _notes(view: Page) -> Group:
     return Group(*map(Text, lines))
 
 
-def _table(shown: Sequence[Column], rows: Sequence[Any], console: Console) -> Table:
+def table(shown: Sequence[Column], rows: Sequence[Any], console: Console) -> Table:
     """Return the rows under the columns that fit: all of them from a width of `WIDE` on."""
     shown = [column for column in shown if column.narrow or console.width >= WIDE]
-    table = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_edge=False)
+    grid = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_edge=False)
     for column in shown:
         justify: Literal["left", "right"] = "right" if column.right else "left"
-        table.add_column(Text(column.title), justify=justify, overflow="fold", min_width=len(column.title))
+        grid.add_column(Text(column.title), justify=justify, overflow="fold", min_width=len(column.title))
     for row in rows:
         cells = [column.cell(row) for column in shown]
-        table.add_row(*(Text(cell.text, style=_STYLES.get(cell.style, "")) for cell in cells))
-    return table
+        grid.add_row(*(Text(cell.text, style=_STYLES.get(cell.style, "")) for cell in cells))
+    return grid
 
 
-def _section(console: Console, title: str, content: Any) -> None:
+def section(console: Console, title: str, content: Any) -> None:
+    """Print `content` under a title."""
     console.print()
     console.print(Text(title, style="bold underline" if console.is_terminal else ""))
     console.print(content)

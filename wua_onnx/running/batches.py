@@ -74,6 +74,15 @@ class Data:
         """The shape of each input in the first block of data."""
         return {name: array.shape for name, array in self.first.items()}
 
+    def head(self, size: int) -> dict[str, Array]:
+        """Return the first `size` samples as the model takes them, fewer where the first block holds fewer.
+
+        A batch that the model fixes is its own size, filled up with copies of the last sample. Nothing is used up.
+        """
+        held = self._count(self.first)
+        taken = {spec.name: _fixed_batch(spec) or min(size, held) for spec in self.specs}
+        return {s.name: _part(self.first[s.name], s, 0, min(held, taken[s.name]), taken[s.name]) for s in self.specs}
+
     def batches(self, size: int, *, fixed: bool = False) -> Iterator[Batch]:
         """Yield batches of at most `size` samples.
 
@@ -173,6 +182,11 @@ class Data:
 def _check_labels(labels: Array | None, samples: int) -> None:
     if labels is not None and (labels.ndim == 0 or len(labels) != samples):
         raise DataError(f"y: expected one label for each of {samples} samples, got shape {list(labels.shape)}")
+
+
+def _fixed_batch(spec: InputSpec) -> int | None:
+    dim = spec.dims[spec.sample_axis] if spec.dims is not None and spec.sample_axis is not None else None
+    return dim if isinstance(dim, int) else None
 
 
 def _slice(array: Array, spec: InputSpec, start: int, stop: int) -> Array:

@@ -33,7 +33,7 @@ _MOST_EVENTS = 900_000  # onnxruntime stops writing at a million
 _MOST_BYTES = 1 << 29  # of a profile
 _GEMM = 1024  # rows and columns
 _COPIED = 1 << 24  # float32 elements, 64 MiB
-_PEAK_RUNS = 6
+_PEAK_RUNS = 10
 _WEIGHTS_FILE = "weights"
 
 
