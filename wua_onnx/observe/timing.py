@@ -15,8 +15,10 @@ from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.observe.attribution import Group, attribute
 from wua_onnx.observe.marked import Marked, marked
-from wua_onnx.observe.profile import Absent, Profile, Timed, Unattributed
-from wua_onnx.running.profiling import Measurement, Peak, measured_peak, profiled
+from wua_onnx.observe.profile import Absent, Profile, Unattributed
+from wua_onnx.observe.work import Timed
+from wua_onnx.running.peak import Peak
+from wua_onnx.running.profiling import Measurement, measured_peak, profiled
 from wua_onnx.running.timeline import Kernel
 
 if TYPE_CHECKING:
