@@ -13,6 +13,7 @@ from wua_onnx._audit import analyze
 from wua_onnx._drawing import NetworkDrawing, form_of
 from wua_onnx._layer_audit import LayerAudit
 from wua_onnx._sources import opened, with_sample
+from wua_onnx.cost.energy import Constants
 from wua_onnx.diagrams import dot
 from wua_onnx.diagrams.from_audit import feeds
 from wua_onnx.diagrams.neurons import DenseLayer, network_json
@@ -32,8 +33,13 @@ def print_flops_report(
     *,
     dims: Dims | None = None,
     factor: float | None = None,
+    optimizer: str | None = None,
+    batch_size: int | None = None,
+    energy: Constants | None = None,
 ) -> None:
-    """Print what a forward pass costs, per operator, and what a training over `dataset` costs.
+    """Print what a forward pass costs, per operator, what a training over `dataset` costs, and their energy.
+
+    A batch symbol that is the only free one counts as 1.
 
     Args:
         model: as for `analyze`.
@@ -41,6 +47,10 @@ def print_flops_report(
         dataset: the training data (as X for `analyze`), or the number of its samples; None for one sample.
         dims: values of symbolic dimensions, or shapes by input name, where no data tell them.
         factor: backward as a multiple of forward (2 is the usual rule of thumb) instead of counting each operator.
+        optimizer: "sgd", "momentum" or "adam", to count its steps too.
+        batch_size: samples of a step of the optimizer.
+        energy: constants of `wua_onnx.cost.energy.energy` to use instead of its defaults, such as
+            `{"grams_per_kwh": 56}`; `watts` and `seconds` are those of the training.
 
     Raises:
         WuaError: as `cost` does, a dimension stays free, or a number of samples or epochs is below 0.
@@ -58,10 +68,10 @@ def print_flops_report(
     for name, value in (("nb_epochs", nb_epochs), ("dataset", samples)):
         if value < 0:
             raise DataError(f"print_flops_report: {name}: expected a number >= 0, got {value}")
-    free = report.symbols
-    if len(free) == 1:  # the batch is what a static model leaves free: figures are per sample
-        report = report.at({free[0]: 1})
-    print_training(report, report.training(samples=samples, epochs=nb_epochs, factor=factor))
+    training = report.training(
+        samples=samples, epochs=nb_epochs, factor=factor, optimizer=optimizer, batch_size=batch_size
+    )
+    print_training(report.per_sample(), training, energy or {})
 
 
 def compute_weight_importance(

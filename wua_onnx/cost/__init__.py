@@ -22,7 +22,10 @@ The conventions, which rules cite by number:
 12. Free dimensions stay symbolic. Data binds every dimension but the batch symbol, which becomes 1: figures are per
     sample. A model with a fixed batch B is counted per run, with `samples_per_run = B`.
 13. Training: forward plus the backward of each operator: exact for contractions (weight gradients, and input
-    gradients except where nothing upstream is trainable), elsewhere as much as forward.
+    gradients except where nothing upstream is trainable), elsewhere as much as forward; then the optimizer's steps,
+    where one is named. Trainable: floating-point weights and biases by their place, shifts and scales along one axis
+    of what a trainable layer computed (`wua_onnx.cost.gradients`). Gradients pass floating-point values only, and only
+    those on the way to a floating-point output. The graph is trained as it stands; its loss is not counted.
 14. Peak activation memory: file order, a value lives from its producer to its last use, views share their storage,
     no in-place reuse.
 """

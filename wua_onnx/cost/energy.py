@@ -29,12 +29,12 @@ GRAMS_PER_KWH = (
 )
 JOULES_PER_KWH = 3.6e6
 
-SOURCES: Mapping[str, str] = MappingProxyType(
+SOURCES: Mapping[str, tuple[float, str]] = MappingProxyType(
     {
-        "joules_per_flop": "NVIDIA A100: 400 W at 19.5 Tflop/s in float32",
-        "joules_per_int_op": "NVIDIA A100: 400 W at 624 Tops in int8",
-        "joules_per_byte": "NVIDIA A100: 400 W at 1,555 GB/s",
-        "grams_per_kwh": "world average of 2024, IEA, Electricity 2025",
+        "joules_per_flop": (JOULES_PER_FLOP, "NVIDIA A100, 400 W at 19.5 Tflop/s in float32"),
+        "joules_per_byte": (JOULES_PER_BYTE, "NVIDIA A100, 400 W at 1,555 GB/s"),
+        "joules_per_int_op": (JOULES_PER_INT_OP, "NVIDIA A100, 400 W at 624 Tops in int8"),
+        "grams_per_kwh": (GRAMS_PER_KWH, "world average of 2024, IEA, Electricity 2025"),
     }
 )
 
@@ -67,6 +67,12 @@ class Energy:
     assumptions: Mapping[str, float]
     label: str = "estimate"
 
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each constant is from; "given" where it is not the default."""
+        defaults = {name: SOURCES.get(name, (None, "")) for name in self.assumptions}
+        return {n: source if self.assumptions[n] == value else "given" for n, (value, source) in defaults.items()}
+
 
 def energy(
     flops: int = 0,
@@ -98,14 +104,13 @@ def energy(
     """
     if (watts is None) != (seconds is None):
         raise DataError(f"energy: expected watts and seconds together, got watts={watts} and seconds={seconds}")
-    used = {"grams_per_kwh": grams_per_kwh}
     if watts is not None and seconds is not None:
-        used |= {"watts": watts, "seconds": seconds}
+        used = {"watts": watts, "seconds": seconds, "grams_per_kwh": grams_per_kwh}
         _check(used)
         return _energy(watts * seconds, used, "from measured power and time")
-    used |= {"joules_per_flop": joules_per_flop, "joules_per_byte": joules_per_byte}
-    if int_ops:
-        used["joules_per_int_op"] = joules_per_int_op
+    used = {"joules_per_flop": joules_per_flop, "joules_per_byte": joules_per_byte}
+    used |= {"joules_per_int_op": joules_per_int_op} if int_ops else {}
+    used |= {"grams_per_kwh": grams_per_kwh}
     _check({**used, "flops": flops, "bytes_moved": bytes_moved, "int_ops": int_ops})
     joules = flops * joules_per_flop + bytes_moved * joules_per_byte + int_ops * joules_per_int_op
     return _energy(joules, used, "estimate")

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wua_onnx._text import visible
+from wua_onnx.cost.energy import Constants
 from wua_onnx.cost.report import CostReport
 from wua_onnx.cost.training import TrainingCost
 from wua_onnx.cost.value import Cost, Verdict
@@ -26,8 +27,17 @@ def _table(*columns: str) -> Table:
     return table
 
 
-def print_training(report: CostReport, training: TrainingCost, console: Console | None = None) -> None:
-    """Print the cost of a forward pass by operator, and of a training."""
+def print_training(
+    report: CostReport, training: TrainingCost, constants: Constants, console: Console | None = None
+) -> None:
+    """Print the cost of a forward pass by operator, of a training, and an estimate of their energy and carbon.
+
+    Args:
+        report: the count, every dimension bound.
+        training: of the same model.
+        constants: of the energy, instead of the defaults; measured ones are those of the training.
+        console: where to print; stdout by default.
+    """
     console = console or Console()
     console.print(f"Forward pass, per run of {n.plural(report.samples_per_run or 1, 'sample')}")
     console.print(_operators(report))
@@ -35,10 +45,53 @@ def print_training(report: CostReport, training: TrainingCost, console: Console 
     console.print(f"{bound.label}: {bound.note}\n")
     console.print(f"Training: {n.plural(training.samples, 'sample')}, {n.plural(training.epochs, 'epoch')}")
     table = _table("", "FLOPs", "in short")
-    for name, value in (("forward", training.forward), ("backward", training.backward), ("total", training.flops)):
+    rows = [("forward", training.forward), ("backward", training.backward)]
+    if training.steps is not None:
+        rows.append(("optimizer", training.optimizer))
+    for name, value in (*rows, ("total", training.flops)):
         table.add_row(name, n.count(to_json(value)), n.short(to_json(value), "FLOPs"))
     console.print(table)
     console.print(f"backward: {training.convention}")
+    if training.steps is not None:
+        steps, weights = n.plural(training.steps, "step"), n.plural(training.trainable, "trainable parameter")
+        console.print(f"optimizer: {steps} over {weights}")
+    _print_energy(report, training, constants, console)
+
+
+def _print_energy(report: CostReport, training: TrainingCost, constants: Constants, console: Console) -> None:
+    assumed: Constants = {**constants, "watts": None, "seconds": None}
+    inference, trained = report.energy(**assumed), training.energy(**constants)
+    console.print("\nEnergy and carbon (estimates: machines and grids differ)")
+    table = _table("", "energy", "kWh", "CO₂")
+    measured = " (measured)" if "watts" in trained.assumptions else ""
+    for name, value in (("one sample", inference), (f"training{measured}", trained)):
+        table.add_row(name, si(value.joules, "J"), f"{value.kwh:.3g}", si(value.grams_co2, "g"))
+    console.print(table)
+    for name in dict.fromkeys((*inference.assumptions, *trained.assumptions)):
+        value = trained if name in trained.assumptions else inference
+        unit, scale = _CONSTANTS[name]
+        console.print(f"{value.assumptions[name] * scale:.4g} {unit}: {value.sources[name]}", highlight=False)
+
+
+_CONSTANTS = {
+    "joules_per_flop": ("pJ per FLOP", 1e12),
+    "joules_per_byte": ("pJ per byte moved", 1e12),
+    "joules_per_int_op": ("pJ per integer operation", 1e12),
+    "grams_per_kwh": ("g CO₂ per kWh", 1),
+    "watts": ("W in training", 1),
+    "seconds": ("s of training", 1),
+}
+_PREFIXES = {-12: "p", -9: "n", -6: "µ", -3: "m", 0: "", 3: "k", 6: "M", 9: "G", 12: "T"}
+
+
+def si(value: float, unit: str) -> str:
+    """Return three significant digits of `value` with a decimal prefix: `1.53 kJ`, `189 mg`."""
+    if value == 0:
+        return f"0 {unit}"
+    digits, exponent = f"{value:.2e}".split("e")
+    power = max(-12, min(12, int(exponent) // 3 * 3))
+    shift = int(exponent) - power
+    return f"{float(digits) * 10**shift:.{min(max(2 - shift, 0), 2)}f} {_PREFIXES[power]}{unit}"
 
 
 def _operators(report: CostReport) -> Table:
