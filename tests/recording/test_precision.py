@@ -45,6 +45,20 @@ def test_constant_images_and_signals(shape: str, sizes: tuple[int, ...], functio
     assert_recorded(recorder.result(), proto, [{"x": X}])
 
 
+@pytest.mark.parametrize("side", [27, 28, 32, 56, 112])
+@pytest.mark.parametrize("neurons", [128, 131])  # in onnxruntime's blocked layout, and outside of it
+def test_constant_images_of_many_values(side: int, neurons: int) -> None:
+    bias = np.linspace(0.01, 3, neurons, dtype=np.float32)
+    proto = model(
+        f"(float[N, 1, {side}, {side}] x) => (float[] y) {{ c = Conv(x, w, b) y = Relu(c) }}",
+        {"w": np.zeros((neurons, 1, 1, 1), np.float32), "b": bias},
+    )
+    recorder = Recorder(proto)
+    recorder.update(np.zeros((2, 1, side, side), np.float32))
+    (statistics,) = recorder.result().layers["w"]
+    np.testing.assert_allclose(statistics.mean, bias, rtol=0, atol=1e-5 * bias.max())
+
+
 @pytest.mark.parametrize("shape", ["N, 20000, 1", "N, 20011, 1", "N, L, 1", "20011, 1", "N, 1"])
 def test_constant_rows_of_dense_layers(shape: str) -> None:
     """Along time, and along merged axes: samples cannot be told apart once they lie in one axis with time."""
