@@ -11,6 +11,7 @@ import io
 import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +108,18 @@ def _cost_parser(commands: Any) -> None:
     _model_arguments(parser)
     _profile_arguments(parser)
     parser.add_argument("--by", choices=("operator", "module", "node"), default="operator", help="rows of the table")
-    parser.add_argument("--depth", type=int, help="deepest module level of --by module")
+    parser.add_argument("--depth", type=_positive, metavar="N", help="deepest module level of --by module")
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the count as JSON; stdout by default"
+        "--sort", choices=("macs", "flops", "bytes", "params", "name"), help="order of the rows, the largest first"
     )
+    for name, what in (("json", "the count as JSON"), ("csv", "the table as CSV"), ("markdown", "it as Markdown")):
+        parser.add_argument(f"--{name}", metavar="FILE", nargs="?", const="-", help=f"write {what}; stdout by default")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
 
 
 def _convert_parser(commands: Any) -> None:
@@ -129,7 +138,9 @@ def _compare_parser(commands: Any) -> None:
 
 def _ops_parser(commands: Any) -> None:
     parser = _command(commands, "ops", _ops, "list the operators that are counted, and how")
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="as JSON")
+    form.add_argument("--markdown", action="store_true", help="as Markdown")
 
 
 def _dims(options: argparse.Namespace) -> dict[str, int]:
@@ -146,6 +157,7 @@ def _dims(options: argparse.Namespace) -> dict[str, int]:
 def _analyze(options: argparse.Namespace) -> int:
     import wua_onnx as wua
 
+    _one_on_stdout(options, "json", "markdown")
     audit = wua.analyze(
         options.model,
         options.data,
@@ -196,10 +208,9 @@ def _write(path: Path, write: Any, text: Any) -> None:
 
 
 def _cost(options: argparse.Namespace) -> int:
-    from wua_onnx._files import write_text
     from wua_onnx._profiled import cost_and_profile
-    from wua_onnx.report.terminal import print_cost
 
+    _one_on_stdout(options, "json", "csv", "markdown")
     report, profile = cost_and_profile(
         options.model,
         options.data,
@@ -208,20 +219,48 @@ def _cost(options: argparse.Namespace) -> int:
         profile=_profile(options),
         isolate=True,
     )
-    if options.json is not None:
-        whole = report.to_dict() if profile is None else {**report.to_dict(), "profile": profile}
-        text = json.dumps(whole, ensure_ascii=False, indent=1)
-        if options.json == "-":
-            print(text)
-        else:
-            write_text(Path(options.json), text + "\n")
-    if options.json != "-":
-        print_cost(report.to_dict(), by=options.by, depth=options.depth)
-        if profile is not None:
-            from wua_onnx.report.profile import print_profile
-
-            print_profile(profile, by=options.by)
+    cost = report.to_dict() if profile is None else {**report.to_dict(), "profile": profile}
+    if not _write_cost(cost, options):
+        _show_cost(cost, options)
     return FAILED if profile is not None and profile.get("error") else FINE
+
+
+def _write_cost(cost: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Write the files that were asked for; return whether stdout got one of them."""
+    from wua_onnx._files import write_text
+    from wua_onnx.report.cost_tables import cost_csv, cost_markdown
+
+    table = (cost, options.by, options.depth, options.sort)
+    for target, text in (
+        (options.json, partial(json.dumps, cost, ensure_ascii=False, indent=1)),
+        (options.csv, partial(cost_csv, *table)),
+        (options.markdown, partial(cost_markdown, *table)),
+    ):
+        if target == "-":
+            print(text().rstrip("\n"))
+        elif target is not None:
+            write_text(Path(target), text().rstrip("\n") + "\n")
+            if not options.quiet:
+                print(f"wrote {Path(target).resolve()}", file=sys.stderr)
+    return "-" in (options.json, options.csv, options.markdown)
+
+
+def _show_cost(cost: dict[str, Any], options: argparse.Namespace) -> None:
+    from wua_onnx.report.cost_terminal import print_cost
+
+    print_cost(cost, by=options.by, depth=options.depth, sort=options.sort)
+    if "profile" in cost:
+        from wua_onnx.report.profile import print_profile
+
+        print_profile(cost["profile"], by=options.by)
+
+
+def _one_on_stdout(options: argparse.Namespace, *names: str) -> None:
+    """Exit where several of the options `names` are to go to stdout."""
+    there = [f"--{name}" for name in names if getattr(options, name) == "-"]
+    if len(there) > 1:
+        print(f"wua-onnx: expected one output on stdout, got {' and '.join(there)}: name a file", file=sys.stderr)
+        raise SystemExit(USAGE)
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -242,12 +281,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _ops(options: argparse.Namespace) -> int:
     from wua_onnx.cost.registry import all_rules
-    from wua_onnx.report.operators import print_rules
+    from wua_onnx.report.operators import print_rules, rules_json, rules_markdown
 
     rules = list(all_rules())
     if options.json:
-        keys = ("domain", "op", "since", "verdict", "formula", "reason")
-        print(json.dumps([{key: getattr(rule, key) for key in keys} for rule in rules], indent=1, ensure_ascii=False))
+        print(json.dumps(rules_json(rules), indent=1, ensure_ascii=False))
+    elif options.markdown:
+        print(rules_markdown(rules), end="")
     else:
         print_rules(rules)
     return FINE

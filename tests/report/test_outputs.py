@@ -12,9 +12,10 @@ from rich.console import Console
 from wua_onnx.diagrams.draw import Drawing
 from wua_onnx.errors import WuaError
 from wua_onnx.report import figures
+from wua_onnx.report.cost_terminal import print_cost
 from wua_onnx.report.html import render, render_inline
 from wua_onnx.report.markdown import escape, to_markdown
-from wua_onnx.report.terminal import print_audit, print_cost
+from wua_onnx.report.terminal import print_audit
 
 from .sample import HOSTILE, digits, hostile, transformer
 

@@ -11,6 +11,8 @@ from wua_onnx.model.dims import Dim, substitute, symbols, to_sympy, total
 
 Path = tuple[str, ...]
 
+OUTSIDE = "(outside modules)"
+
 # When verdicts meet in one group, the one that says most about what is missing is shown.
 _GRAVEST = (Verdict.UNKNOWN, Verdict.ESTIMATE, Verdict.COUNTED, Verdict.FREE)
 
@@ -20,7 +22,7 @@ class Group:
     """The cost of several nodes together: of one operator, or of one module with everything inside it.
 
     Attributes:
-        name: the operator, or the module's path; empty for the nodes outside every module.
+        name: the operator, or the module's path; `OUTSIDE` for the nodes outside every module.
         nodes: how many.
         cost, moved: their operations, and the bytes they read and write.
         params: elements of the parameters they read, each counted where it is read first.
@@ -84,8 +86,8 @@ def by_operator(nodes: Iterable[NodeCost]) -> dict[str, Group]:
 def by_module(nodes: Iterable[NodeCost]) -> dict[str, Group]:
     """Return the cost by module, a module with all it contains, each followed by the modules inside it.
 
-    The groups of depth 1 and the one named "" (nodes outside every module) add up to the whole model. Where no node
-    tells its module there are no groups.
+    The groups of depth 1 and the one of nodes `OUTSIDE` every module (depth 0) add up to the whole model. Where no
+    node tells its module there are no groups.
     """
     groups: dict[Path, list[NodeCost]] = {}
     for node in nodes:
@@ -111,7 +113,7 @@ def _names(groups: Mapping[Path, Sequence[NodeCost]]) -> dict[Path, str]:
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for path, nodes in groups.items():
-        name = first = ("/" if "/" in nodes[0].module_name else ".").join(path)
+        name = first = ("/" if "/" in nodes[0].module_name else ".").join(path) or OUTSIDE
         number = 1
         while name in taken:
             number += 1

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from typing import TypeAlias
 
 import onnx_ir as ir
 
 from wua_onnx.cost.memory import VIEWS, value_bytes
-from wua_onnx.model.dims import Dim, divides, maximum, primitive, total
+from wua_onnx.model.dims import Dim, divides, maximum, primitive, product_of, total
 from wua_onnx.model.graph import Model, NodeView, reads
 from wua_onnx.model.limits import clean
 
@@ -149,13 +150,20 @@ def alive_at_peak(lifetimes: Sequence[Lifetime]) -> tuple[Lifetime, ...]:
 def _changes(lifetimes: Iterable[Lifetime]) -> tuple[_Changes, _Changes]:
     """Return what starts and what ends to live at each node."""
     born, ended = _Changes(list), _Changes(list)
-    parts: dict[Dim, tuple[Dim, int]] = {}
+    seen: dict[Dim, list[tuple[Dim, int]]] = {}
     for life in lifetimes:
-        if life.size not in parts:
-            parts[life.size] = primitive(life.size)
-        born[life.first].append(parts[life.size])
-        ended[life.last].append(parts[life.size])
+        if life.size not in seen:
+            seen[life.size] = _parts(life.size)
+        born[life.first] += seen[life.size]
+        ended[life.last] += seen[life.size]
     return born, ended
+
+
+def _parts(size: Dim) -> list[tuple[Dim, int]]:
+    """Return `size` as whole multiples of parts that are never below 0: its terms, or all of it in one."""
+    if isinstance(size, int) or any(c < 0 or Fraction(c).denominator != 1 for c in size.terms.values()):
+        return [primitive(size)]
+    return [(product_of(monomial), int(c)) for monomial, c in size.terms.items()]
 
 
 def _covers(a: _Sum, b: _Sum) -> bool:

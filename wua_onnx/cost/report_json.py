@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wua_onnx.cost.groups import Group
 from wua_onnx.cost.lifetimes import Lifetime
-from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost
+from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, intensity
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dim_json import from_json, to_json
@@ -84,7 +84,16 @@ def _figures(cost: Cost, moved: Dim) -> dict[str, Any]:
         "flops": to_json(cost.flops),
         "int_ops": to_json(cost.int_ops),
         "bytes": to_json(moved),
+        "intensity": _intensity(cost, moved),
     }
+
+
+def _intensity(cost: Cost, moved: Dim) -> float | None:
+    """Return the arithmetic intensity to six digits; None while it is symbolic, and where nothing moves."""
+    if not isinstance(moved, int) or not isinstance(cost.flops + cost.int_ops, int):
+        return None
+    value = intensity(cost, moved)
+    return float(f"{value:.6g}") if value is not None else None
 
 
 def _group_dict(group: Group, **head: Any) -> dict[str, Any]:

@@ -103,6 +103,11 @@ def symbol(name: str) -> Expr:
     return Expr({((name, 1),): 1})
 
 
+def product_of(monomial: Monomial) -> Dim:
+    """Return the dimension that is `monomial`; 1 for the empty one."""
+    return Expr({monomial: 1}) if monomial else 1
+
+
 def _terms(dim: Dim) -> dict[Monomial, Number]:
     if isinstance(dim, Expr):
         return dim.terms

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from wua_onnx.report.rows import NOTHING, CostRow, LayerRow, Reading
@@ -103,12 +103,39 @@ MODULES = (
     _text("bytes", "bytes"),
 )
 
-NODES = (
-    _text("node", "name", right=False),
-    _text("operator → shape", "detail", right=False),
-    _text("MACs", "macs"),
-    _text("share", "share", narrow=False),
-    _text("FLOPs", "flops"),
-    _text("bytes", "bytes", narrow=False),
+_FIGURES = {
+    "params": _text("params", "params", narrow=False),
+    "macs": _text("MACs", "macs"),
+    "share": _text("share", "share"),
+    "flops": _text("FLOPs", "flops"),
+    "int_ops": _text("int ops", "int_ops", narrow=False),
+    "bytes": _text("bytes", "bytes"),
+    "intensity": _text("FLOP/byte", "intensity", narrow=False),
+}
+_HEADS = {
+    "operator": (_text("operator", "name", right=False), _text("nodes", "count")),
+    "module": (Column(title="module", cell=_indented, right=False), _text("nodes", "count")),
+    "node": (_text("node", "name", right=False), _text("operator → shape", "detail", right=False)),
+}
+_TAIL = (
     Column(title="verdict", cell=_verdict, right=False),
+    _text("reason", "reason", right=False, narrow=False),
 )
+
+
+def cost_columns(by: str, *, symbolic: bool = False, figure: str = "flops") -> tuple[Column, ...]:
+    """Return the columns of the table of a cost report.
+
+    Args:
+        by: "operator", "module" or "node".
+        symbolic: whether figures are expressions, of which a narrow table has room for one.
+        figure: which one that is.
+    """
+    if not symbolic:
+        wide = ("share", "bytes") if by == "node" else ()
+        shown = [replace(column, narrow=column.narrow and name not in wide) for name, column in _FIGURES.items()]
+        return (*_HEADS[by], *shown, *_TAIL)
+    one = figure if figure in ("macs", "bytes") else "flops"
+    names = ("params",) * (figure == "params") + ("macs", "flops", "bytes")
+    shown = [replace(_FIGURES[name], narrow=name in (one, "params")) for name in names]
+    return (*_HEADS[by], *shown, *_TAIL[:1])

@@ -36,11 +36,11 @@ def number(value: Number) -> int | float | None:
     return value if isinstance(value, float) and math.isfinite(value) else None
 
 
-def symbolic(value: Number) -> str | None:
+def symbolic(value: Number, limit: int = _SYMBOLIC_LENGTH) -> str | None:
     """Return the text of a symbolic Number, set with product dots and superscripts; None where it has a value."""
     if not isinstance(value, Mapping):
         return None
-    return _set(visible(value.get("text", ""), _SYMBOLIC_LENGTH), lambda match: f"{int(match[0]):,}")
+    return _set(visible(value.get("text", ""), limit), lambda match: f"{int(match[0]):,}")
 
 
 def count(value: Number) -> str:

@@ -1,13 +1,34 @@
-"""The table of rules, in the terminal."""
+"""The table of rules: in the terminal, as JSON, and as the page of the docs."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from wua_onnx.cost.registry import Rule
+from wua_onnx.report.markdown import escape
+
+_INTRODUCTION = """\
+# How each operator is counted
+
+Generated from the rules by `wua-onnx ops --markdown`; a test keeps it so.
+
+The figures are multiply-accumulates of contractions (`macs`), floating-point operations outside them by kind (`mul`,
+`add`, `div`, `compare`, `special`) and integer operations (`int_ops`). A verdict is *counted* (exact), *estimate*
+(the stated formula) or *free* (for the stated reason); an operator that is not listed and has no function body is
+*unknown*, and makes the total a lower bound. *Since* is the first opset version that a formula holds for.
+`If` counts its dearer branch; `Loop`, `Scan` and `SequenceMap` count their trips times their body.
+"""
+
+
+def name_of(rule: Rule) -> str:
+    """Return the operator with its domain, where that is not ai.onnx."""
+    return f"{rule.domain}::{rule.op}" if rule.domain else rule.op
 
 
 def print_rules(rules: Sequence[Rule], console: Console | None = None) -> None:
@@ -16,6 +37,31 @@ def print_rules(rules: Sequence[Rule], console: Console | None = None) -> None:
     for name in ("operator", "since", "verdict", "formula"):
         table.add_column(name, justify="right" if name == "since" else "left", overflow="fold")
     for rule in rules:
-        name = f"{rule.domain}::{rule.op}" if rule.domain else rule.op
-        table.add_row(name, str(rule.since), rule.verdict.value, rule.formula)
+        table.add_row(*map(Text, (name_of(rule), str(rule.since), rule.verdict.value, _formula(rule))))
     (console or Console()).print(table)
+
+
+def rules_json(rules: Sequence[Rule]) -> list[dict[str, Any]]:
+    """Return the rules in JSON's own types."""
+    keys = ("domain", "op", "since", "verdict", "formula", "reason")
+    return [{key: getattr(rule, key) for key in keys} for rule in rules]
+
+
+def rules_markdown(rules: Sequence[Rule]) -> str:
+    """Return the page of the docs on all rules: a table for every domain."""
+    return "\n".join([_INTRODUCTION, *_sections(rules)])
+
+
+def _sections(rules: Sequence[Rule]) -> Iterator[str]:
+    for domain, members in groupby(rules, key=lambda rule: rule.domain):
+        yield f"## {domain or 'ai.onnx'}\n"
+        yield "| operator | since | verdict | formula |\n| --- | ---: | --- | --- |"
+        for rule in members:
+            yield f"| {rule.op} | {rule.since} | {rule.verdict.value} | {escape(_formula(rule))} |"
+        yield ""
+
+
+def _formula(rule: Rule) -> str:
+    """Return what is counted, and what an estimate assumes."""
+    reason = f" ({rule.reason})" if rule.count is not None and rule.reason else ""
+    return f"{rule.formula}{reason}"

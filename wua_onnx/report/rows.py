@@ -65,6 +65,8 @@ class CostRow:
     flops: str
     int_ops: str
     bytes: str
+    params: str
+    intensity: str
     verdict: str
     reason: str
 
@@ -125,6 +127,8 @@ def cost_row(row: Json, name: str, total_macs: n.Number, detail: str = "") -> Co
         flops=_line(n.short(row["flops"])),
         int_ops=_line(n.short(row.get("int_ops", 0))),
         bytes=_line(n.size(row["bytes"])),
+        params=n.amount(row["params"]) if row.get("params") is not None else NOTHING,
+        intensity=f"{row['intensity']:.3g}" if row.get("intensity") is not None else NOTHING,
         verdict=visible(row.get("verdict", "")),
         reason=visible(row.get("reason") or ""),
     )

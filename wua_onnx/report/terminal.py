@@ -1,4 +1,4 @@
-"""The JSON of an audit, or of a cost report, as tables in the terminal: narrow, wide, or plain where it is piped."""
+"""The JSON of an audit as tables in the terminal: narrow, wide, or plain where it is piped."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from wua_onnx.report import columns
 from wua_onnx.report.columns import WIDE, Column
 from wua_onnx.report.method import Fact
 from wua_onnx.report.rows import FindingRow
-from wua_onnx.report.verdict import Bound, bound_of, cost_tiles
-from wua_onnx.report.view import Page, cost_view, page
+from wua_onnx.report.verdict import Bound
+from wua_onnx.report.view import Page, page
 
 _STYLES = {
     "high": "bold red", "medium": "yellow", "low": "cyan", "info": "dim",
@@ -46,38 +46,13 @@ def print_audit(audit: Mapping[str, Any], console: Console | None = None) -> Non
     section(console, "Coverage", _notes(view))
 
 
-def print_cost(
-    cost: Mapping[str, Any],
-    console: Console | None = None,
-    depth: int | None = None,
-    by: Literal["operator", "module", "node"] = "operator",
-) -> None:
-    """Print a cost report: totals, then a table.
-
-    Args:
-        cost: the `cost` part of an audit, which is what `CostReport.to_dict` gives.
-        console: where to print; standard output by default.
-        depth: deepest level of modules that is shown; all by default.
-        by: what the lines of the table are.
-    """
-    console, view, bound = console or Console(), cost_view(cost), bound_of(cost)
-    console.print(_figures([Fact(label=t.label, value=t.value) for t in cost_tiles(cost)], console))
-    console.print(_bound(bound))
-    if by == "module":
-        rows = [row for row in view.modules if depth is None or row.depth <= depth]
-        section(console, "Cost by module", table(columns.MODULES, rows, console))
-    elif by == "node":
-        section(console, "Cost by node", table(columns.NODES, view.nodes, console))
-    else:
-        section(console, "Cost by operator", table(columns.OPERATORS, view.operators, console))
-
-
 def _status(view: Page) -> Text:
     reading = Text(view.verdict.reading, style=_STYLES[view.verdict.tone])
-    return Text.assemble(reading, " · ", _bound(view.bound), "\n", (view.recording, "dim"))
+    return Text.assemble(reading, " · ", bound_text(view.bound), "\n", (view.recording, "dim"))
 
 
-def _bound(bound: Bound) -> Text:
+def bound_text(bound: Bound) -> Text:
+    """Return how totals relate to the truth, in one line."""
     return Text.assemble((bound.label, _STYLES[bound.kind]), (f": {bound.note}", "dim"))
 
 
