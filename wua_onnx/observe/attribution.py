@@ -8,7 +8,7 @@ those between them and its inputs that no other kernel computes.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import onnx_ir as ir
@@ -77,34 +77,40 @@ def attribute(model: Model, kernels: Sequence[Kernel], marks: Marked) -> Attribu
 
 class _Work:
     def __init__(self, model: Model, kernels: Sequence[Kernel], marks: Marked) -> None:
-        self.kernels = kernels
+        self.kernels, self.nodes_in = kernels, marks.nodes_in
         self.nodes: list[ir.Node] = [view.node for view in model.nodes]
         self.index = {node: i for i, node in enumerate(self.nodes)}
         self.known = {tensor for kernel in kernels for tensor in kernel.outputs if marks.nodes_in(tensor)}
         self.writer = {tensor: i for i, kernel in enumerate(kernels) for tensor in kernel.outputs if tensor}
         self.marks: list[set[int]] = [set() for _ in kernels]
-        for kernel, found in enumerate(kernels):
-            self.marks[self._computing(kernel)] |= _marks(found, marks, len(self.nodes))
+        for kernel in range(len(kernels)):
+            self.marks[self._computing(kernel)] |= self._marks(kernel)
         self.absent = _not_run(model)
         self.owner: dict[int, int] = {}  # node -> first kernel of its group
         self.home: dict[int, int] = {}  # kernel -> first kernel of its group
         self._group_by_marks()
-        for node, same in _repeated(self.nodes).items():
-            if node not in self.owner:
-                self.absent.setdefault(node, f"the same work as node {model.nodes[same].name!r}, which is done once")
+        for same in _repeated(self.nodes):
+            for done in [node for node in same if node in self.owner][:1]:
+                reason = f"the same work as node {model.nodes[done].name!r}: done once"
+                self.absent.update(dict.fromkeys([node for node in same if node not in self.owner], reason))
 
     def _computing(self, kernel: int) -> int:
         """Return the kernel that computes what `kernel` writes: for an inserted one, that whose output it changes."""
         seen = set()
         while _op(self.kernels[kernel]) in _INSERTED and kernel not in seen:
             seen.add(kernel)
+            if any(self.nodes[node].op_type == "Transpose" for node in self._marks(kernel)):
+                return kernel  # a change of layout that the model asks for
             kernel = next((self.writer[t] for t in self.kernels[kernel].inputs if t in self.writer), kernel)
         return kernel
 
+    def _marks(self, kernel: int) -> set[int]:
+        """Return the nodes that the name and the outputs of `kernel` are marked with."""
+        texts = (self.kernels[kernel].name, *self.kernels[kernel].outputs)
+        return {node for text in texts for node in self.nodes_in(text) if node < len(self.nodes)}
+
     def _group_by_marks(self) -> None:
         for kernel, nodes in enumerate(self.marks):
-            if _op(self.kernels[kernel]) in _INSERTED:
-                continue
             homes = sorted({self.owner[node] for node in nodes if node in self.owner})
             home = homes[0] if homes else kernel
             if nodes:
@@ -149,6 +155,8 @@ class _Work:
     def _inputs_are_known(self, kernels: Sequence[int]) -> bool:
         """Return whether every input that another kernel writes is a value of the model."""
         own = set(kernels)
+        if not any(self.kernels[kernel].outputs for kernel in own):
+            return False  # only its name is known
         return all(
             tensor in self.known or self.writer.get(tensor, kernel) in own
             for kernel in kernels
@@ -212,11 +220,6 @@ def _op(kernel: Kernel) -> str:
     return kernel.op.rpartition("::")[2]
 
 
-def _marks(kernel: Kernel, marks: Marked, nodes: int) -> frozenset[int]:
-    found = marks.nodes_in(kernel.name).union(*map(marks.nodes_in, kernel.outputs))
-    return frozenset(node for node in found if node < nodes)
-
-
 def _not_run(model: Model) -> dict[int, str]:
     absent = {}
     for index, view in enumerate(model.nodes):
@@ -227,18 +230,16 @@ def _not_run(model: Model) -> dict[int, str]:
     return absent
 
 
-def _repeated(nodes: Sequence[ir.Node]) -> Mapping[int, int]:
-    """Return the nodes that compute what an earlier one does: same operator, inputs and attributes."""
-    first: dict[object, int] = {}
+def _repeated(nodes: Sequence[ir.Node]) -> list[list[int]]:
+    """Return the nodes that compute the same: same operator, inputs and attributes."""
+    classes: dict[object, list[int]] = defaultdict(list)
     same: dict[ir.Value, ir.Value] = {}
-    repeated = {}
     for index, node in enumerate(nodes):
         if not node.inputs or any(attribute.type not in _PLAIN for attribute in node.attributes.values()):
             continue
         inputs = tuple(None if value is None else same.get(value, value) for value in node.inputs)
         attributes = tuple(sorted((name, str(attribute.value)) for name, attribute in node.attributes.items()))
-        original = first.setdefault((node.op_identifier(), inputs, attributes), index)
-        if original != index:
-            repeated[index] = original
-            same.update(zip(node.outputs, nodes[original].outputs, strict=False))
-    return repeated
+        members = classes[node.op_identifier(), inputs, attributes]
+        members.append(index)
+        same.update(zip(node.outputs, nodes[members[0]].outputs, strict=False))
+    return [members for members in classes.values() if len(members) > 1]

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+import onnx_ir as ir
 
+from wua_onnx.model import dims as d
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
@@ -83,6 +85,7 @@ def joined(
     """
     kernels = measurement.kernels
     found = attribute(model, kernels, marks)
+    costs: dict[object, NodeCost] = {view.node: cost for view, cost in zip(model.nodes, counted, strict=True)}
     return Profile(
         device="cpu",
         threads=measurement.threads,
@@ -93,7 +96,7 @@ def joined(
         latency=measurement.latency,
         profiled=measurement.profiled,
         peak=peak,
-        timed=tuple(_timed(group, kernels, counted) for group in found.groups),
+        timed=tuple(_timed(group, kernels, model, costs) for group in found.groups),
         unattributed=tuple(
             Unattributed(name=kernels[i].name, op=kernels[i].op, seconds=kernels[i].seconds, reason=reason)
             for i, reason in found.unattributed.items()
@@ -105,11 +108,10 @@ def joined(
     )
 
 
-def _timed(group: Group, kernels: Sequence[Kernel], counted: Sequence[NodeCost]) -> Timed:
-    nodes = [counted[i] for i in group.nodes]
+def _timed(group: Group, kernels: Sequence[Kernel], model: Model, costs: Mapping[object, NodeCost]) -> Timed:
+    nodes = [costs[model.nodes[i].node] for i in group.nodes]
     ran = [kernels[i] for i in group.kernels]
     main = max(nodes, key=_size)
-    alone = len(nodes) == 1
     return Timed(
         name=main.name,
         op=main.op,
@@ -119,9 +121,39 @@ def _timed(group: Group, kernels: Sequence[Kernel], counted: Sequence[NodeCost])
         seconds=math.fsum(kernel.seconds for kernel in ran),
         flops=_total(None if node.verdict == "unknown" else node.cost.flops for node in nodes),
         int_ops=_total(None if node.verdict == "unknown" else node.cost.int_ops for node in nodes),
-        # What passes between fused nodes never reaches memory: their kernel's own inputs and outputs are its traffic.
-        bytes=_total(n.bytes_read + n.bytes_written for n in nodes) if alone else sum(k.bytes for k in ran),
+        bytes=_traffic(group, model, costs),
     )
+
+
+def _traffic(group: Group, model: Model, costs: Mapping[object, NodeCost]) -> int | None:
+    """Return the bytes that a group moves.
+
+    Fused nodes read a value once for all of them, and what passes between them never reaches memory.
+    """
+    nodes = [model.nodes[i].node for i in group.nodes]
+    known: set[ir.Value] = set()
+    moved = 0
+    for node in nodes:
+        read, written = costs[node].bytes_read, costs[node].bytes_written
+        if not isinstance(read, int) or not isinstance(written, int):
+            return None
+        at_hand = [value for value in node.inputs if value in known]
+        kept = [value for value in node.outputs if value.consumers() and not value.is_graph_output()]
+        kept = [value for value in kept if all(user in nodes for user in value.consumers())]
+        moved += max(read - sum(_bytes(value, model, costs) for value in at_hand), 0)
+        moved += max(written - sum(_bytes(value, model, costs) for value in kept), 0)
+        known.update(value for value in (*node.inputs, *node.outputs) if value is not None)
+    return moved
+
+
+def _bytes(value: ir.Value | None, model: Model, costs: Mapping[object, NodeCost]) -> int:
+    """Return the size of `value`; 0 where it is not known as a number."""
+    if value is None or value.dtype is None:
+        return 0
+    producer = costs.get(value.producer())
+    shape = model.shape(value) if producer is None else producer.outputs[value.index() or 0]
+    elements = None if shape is None else d.product(shape)
+    return elements * value.dtype.bitwidth // 8 if isinstance(elements, int) else 0
 
 
 def _size(node: NodeCost) -> tuple[int, int]:

@@ -25,7 +25,7 @@ _BUSY = 1.5  # a run that takes this much longer than its kernels was disturbed,
 
 LEGEND = (
     "Times are wall-clock medians of this machine, to the microsecond; operations and bytes are the exact count of "
-    "the same shapes (of fused nodes: what their kernel reads and writes). Bytes are counted as if nothing were kept "
+    "the same shapes (what passes between fused nodes is not moved). Bytes are counted as if nothing were kept "
     "in caches: where caches serve them, more than 100 % of the attainable rate is reached."
 )
 

@@ -27,8 +27,13 @@ def folder_of(model: Model) -> Path | None:
 
 
 def forget_shapes(model: ir.Model) -> None:
-    """Drop inferred shapes, so that onnxruntime infers its own and never meets generated names inside."""
-    initial = {*model.graph.inputs, *model.graph.initializers.values()}
+    """Drop inferred shapes, so that onnxruntime infers its own and never meets generated names inside.
+
+    The counter and the condition of a loop keep theirs: onnxruntime wants to know that they are scalars.
+    """
+    bodies = [node.attributes["body"].as_graph() for node in model.graph.all_nodes() if node.op_type == "Loop"]
+    scalars = [value for body in bodies for value in body.inputs[:2]]
+    initial = {*model.graph.inputs, *model.graph.initializers.values(), *scalars}
     for value in all_values(model):
         if value not in initial:
             value.shape = None

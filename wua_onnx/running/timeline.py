@@ -19,7 +19,6 @@ Place: TypeAlias = tuple[str, str]  # name and operator of a kernel
 
 _SUFFIX = "_kernel_time"
 _WITH_BODY = frozenset({"If", "Loop", "Scan", "SequenceMap"})
-_SIZES = ("activation_size", "parameter_size", "output_size")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +31,6 @@ class Kernel:
         inputs, outputs: the tensors it reads and writes; empty where that graph is not known.
         seconds: the median over the profiled runs, with the bodies of If, Loop and Scan; to the microsecond.
         fastest: the shortest of them.
-        bytes: the sizes of its inputs (weights included) and outputs, as the profile states them.
     """
 
     name: str
@@ -41,7 +39,6 @@ class Kernel:
     outputs: tuple[str, ...] = ()
     seconds: float = 0.0
     fastest: float = 0.0
-    bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,14 +80,12 @@ def _timeline(events: Sequence[Event], graph: onnx.GraphProto | None, skip: int)
     own = {node.name for node in graph.node} if graph is not None else set()
     runs = [_top_level(run, own) for run in _by_run(events, finished)]
     times: dict[Place, list[int]] = {}
-    sizes: dict[Place, int] = {}
     for number, run in enumerate(runs):
         for event in run:
             place = _place(event)
             times.setdefault(place, [0] * len(runs))[number] += int(event["dur"])
-            sizes[place] = sum(int(event["args"].get(key) or 0) for key in _SIZES)
     return Timeline(
-        kernels=tuple(_kernels(times, sizes, graph)),
+        kernels=tuple(_kernels(times, graph)),
         runs=tuple(int(run["dur"]) / 1e6 for run in finished),
         threads=max((_threads(event) for run in runs for event in run), default=1),
     )
@@ -139,9 +134,7 @@ def _top_level(events: Iterable[Event], own: Container[str]) -> list[Event]:
     return kept
 
 
-def _kernels(
-    times: Mapping[Place, list[int]], sizes: Mapping[Place, int], graph: onnx.GraphProto | None
-) -> Iterable[Kernel]:
+def _kernels(times: Mapping[Place, list[int]], graph: onnx.GraphProto | None) -> Iterable[Kernel]:
     """Yield the nodes of `graph` with their times, then what ran without being in it."""
     nodes = list(graph.node) if graph is not None else []
     names = {node.name for node in nodes}
@@ -160,16 +153,14 @@ def _kernels(
         ran.add(place)
         op = f"{node.domain}::{node.op_type}" if node.domain not in ("", "ai.onnx") else node.op_type
         tensors = {"inputs": tuple(node.input), "outputs": tuple(node.output)}
-        yield _kernel(place, op, times[place], sizes[place], **tensors)
+        yield _kernel(place, op, times[place], **tensors)
     for place in times:
         if place not in ran:
-            yield _kernel(place, place[1], times[place], sizes[place])
+            yield _kernel(place, place[1], times[place])
 
 
-def _kernel(place: Place, op: str, times: list[int], size: int, **tensors: tuple[str, ...]) -> Kernel:
-    return Kernel(
-        name=clean(place[0]), op=clean(op), seconds=median(times) / 1e6, fastest=min(times) / 1e6, bytes=size, **tensors
-    )
+def _kernel(place: Place, op: str, times: list[int], **tensors: tuple[str, ...]) -> Kernel:
+    return Kernel(name=clean(place[0]), op=clean(op), seconds=median(times) / 1e6, fastest=min(times) / 1e6, **tensors)
 
 
 def _threads(event: Event) -> int:
