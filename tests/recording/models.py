@@ -101,6 +101,27 @@ def mixed_domains() -> onnx.ModelProto:
     )
 
 
+def quantized() -> onnx.ModelProto:
+    """What a tool for quantization leaves: every tensor stored in 8 bits, the layers in between in floats."""
+    step = {"s": np.float32(0.03), "z": np.uint8(128), "ws": np.float32(0.01), "wz": np.int8(0)}
+    return model(
+        """(float[N, 3, 17, 13] x) => (float[] y) {
+            xq = QuantizeLinear(x, s, z) xd = DequantizeLinear(xq, s, z)
+            wd = DequantizeLinear(w, ws, wz) a = Conv(xd, wd, b) r = Relu(a)
+            rq = QuantizeLinear(r, s, z) rd = DequantizeLinear(rq, s, z)
+            vd = DequantizeLinear(v, ws, wz) c = Conv(rd, vd, b)
+            cq = QuantizeLinear(c, s, z) cd = DequantizeLinear(cq, s, z)
+            e = Add(rd, cd) eq = QuantizeLinear(e, s, z) y = DequantizeLinear(eq, s, z)
+        }""",
+        {
+            **step,
+            "w": np.random.default_rng(0).integers(-99, 99, (5, 3, 1, 1)).astype(np.int8),
+            "v": np.random.default_rng(1).integers(-99, 99, (5, 5, 1, 1)).astype(np.int8),
+            "b": np.zeros(5, np.float32),
+        },
+    )
+
+
 def images(n: int = N) -> Array:
     return rand(n, 3, 17, 13, seed=9)
 
@@ -114,5 +135,6 @@ CASES: dict[str, tuple[onnx.ModelProto, dict[str, Array]]] = {
         {"x": rand(N, 5, seed=9), "z": rand(N, 7, 3, seed=9), "table": rand(11, 5, seed=9)},
     ),
     "mixed domains": (mixed_domains(), {"x": rand(N, 5, seed=9)}),
+    "quantized": (quantized(), {"x": images()}),
     "no layers": (microsoft_only(), {"x": rand(N, 5, seed=9)}),
 }

@@ -70,13 +70,30 @@ def follow(output: ir.Value, axis: int, model: Model, activation: str = "post") 
     for _ in range(_MAX_STEPS):
         function = _through_function(walk)
         if function is not None:
-            return Activation(value=walk.value, axis=walk.axis, factor=walk.factor, function=function)
+            return Activation(value=_stored(walk.value, model), axis=walk.axis, factor=walk.factor, function=function)
         moves_only = _through_step(walk)
         if moves_only is None:
             break
         if not moves_only:
             reading = (walk.value, walk.axis)
-    return Activation(value=reading[0], axis=reading[1], factor=walk.factor, function=None)
+    return Activation(value=_stored(reading[0], model), axis=reading[1], factor=walk.factor, function=None)
+
+
+def _stored(value: ir.Value, model: Model) -> ir.Value:
+    """Return `value` as the network stores it: behind the pair that quantizes it, where there is one.
+
+    A quantized network never holds the value before it, and onnxruntime joins the pair with the layer.
+    """
+    quantized = _all_users(value, "QuantizeLinear", model)
+    back = _all_users(quantized[0].outputs[0], "DequantizeLinear", model) if len(quantized) == 1 else []
+    return back[0].outputs[0] if back else value
+
+
+def _all_users(value: ir.Value, op: str, model: Model) -> list[ir.Node]:
+    """Return what reads `value` where all of that are operators `op` that take it as their first input."""
+    uses = readers(value)
+    fit = all(use.node.op_type == op and use.idx == 0 and use.node.graph is model.ir_model.graph for use in uses)
+    return [use.node for use in uses] if fit and not value.is_graph_output() else []
 
 
 def _only_user(walk: _Walk) -> tuple[NodeView, int] | None:
@@ -151,11 +168,8 @@ def _through_group_normalisation(walk: _Walk, node: NodeView) -> bool | None:
 
 def _next(node: NodeView, op: str) -> NodeView | None:
     """Return the only user of `node`'s result where it is an operator `op` that takes it as its first input."""
-    value = node.node.outputs[0]
-    uses = readers(value)
-    if len(uses) != 1 or value.is_graph_output() or uses[0].idx != 0 or uses[0].node.op_type != op:
-        return None
-    return NodeView(uses[0].node, node.model)
+    users = _all_users(node.node.outputs[0], op, node.model)
+    return NodeView(users[0], node.model) if len(users) == 1 else None
 
 
 def _constant(node: NodeView, index: int) -> Array | None:
