@@ -76,7 +76,8 @@ class _Walk:
     def run(self, nodes: Iterable[NodeView]) -> None:
         for node in nodes:
             for graph in node.graphs().values():
-                self._inner(node, graph)
+                if graph not in self.model.idle:
+                    self._inner(node, graph)
             viewed = node.node.inputs[0] if node.op_type in VIEWS and not node.domain and node.node.inputs else None
             if viewed is not None:
                 self._storage[node.node.outputs[0]] = self._root(viewed)

@@ -38,6 +38,19 @@ def intensity(cost: Cost, moved: Dim) -> float | Figure | None:
     return quotient
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What a count rests on beside the graph: a run.
+
+    Attributes:
+        samples: how many samples ran; the trips, branches and shapes of that run are counted, and hold for no other.
+        error: why nothing could be observed, so that the count is that of the graph alone.
+    """
+
+    samples: int
+    error: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class NodeCost:
     """What one node costs per run.

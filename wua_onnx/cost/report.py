@@ -14,7 +14,7 @@ from wua_onnx.cost.curve import Curve, curve_of
 from wua_onnx.cost.energy import Constants, Energy, energy
 from wua_onnx.cost.groups import Group, by_module, by_operator
 from wua_onnx.cost.lifetimes import Lifetime, alive_at_peak, peak
-from wua_onnx.cost.nodes import Figure, NodeCost, intensity, summed
+from wua_onnx.cost.nodes import Figure, NodeCost, Observed, intensity, summed
 from wua_onnx.cost.training import TrainingCost, training_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
@@ -34,6 +34,7 @@ class CostReport:
         lifetimes: the activations, with the nodes they are alive at; not in JSON.
         unsized: names of activations whose size is not known; bytes and memory leave them out.
         kv_cache: see `kv_cache_bytes_per_token` (as a dimension).
+        observed: the run that trips, branches and shapes were taken from; None where there was none.
         batch: samples in one run (as a dimension); None where no input tells.
         trainable: elements of the parameters that a training changes (convention 13).
         dims: the dimensions that were bound, by name.
@@ -51,6 +52,7 @@ class CostReport:
     lifetimes: tuple[Lifetime, ...] | None = field(default=(), repr=False, compare=False)
     unsized: tuple[str, ...] = ()
     kv_cache: Dim | None = None
+    observed: Observed | None = None
 
     @cached_property
     def cost(self) -> Cost:
@@ -160,6 +162,7 @@ class CostReport:
     def bound(self) -> str:
         """How the totals relate to the truth.
 
+        Of an observed run they are the totals of that run (see `observed`), not of every other.
         exact; lower (unknown work); upper (the dearer branch, the most trips); mixed (both, or estimates take part).
         """
         upper = any(node.upper for node in self.by_node)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.cost.groups import Group
 from wua_onnx.cost.lifetimes import Lifetime
-from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, intensity
+from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, Observed, intensity
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dim_json import from_json, to_json
@@ -37,6 +38,7 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "samples_per_run": report.samples_per_run,
         "batch": to_json(report.batch),
         "trainable": to_json(report.trainable),
+        "observed": None if report.observed is None else asdict(report.observed),
         "symbols": list(report.symbols),
         "dims": dict(report.dims),
         "unsupported": dict(report.unsupported),
@@ -68,6 +70,7 @@ def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
         lifetimes=None if alive is None else tuple(Lifetime(a["name"], _dim(a["bytes"], int), 0, 0) for a in alive),
         unsized=tuple(data["unsized"]),
         kv_cache=from_json(data["kv_cache_bytes_per_token"]),
+        observed=Observed(**data["observed"]) if data["observed"] is not None else None,
     )
 
 

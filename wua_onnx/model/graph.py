@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -39,6 +40,8 @@ class Model:
         bound: the values of dimensions bound while loading, by displayed name.
         problems: what shape inference could not do.
         layer_names: the author's name of a layer by initializer or node name, from a converter.
+        seen: shapes that stand in for those of `ir_model`, from an observed run; None for one that is not known.
+        idle: graphs inside nodes that never ran in it.
     """
 
     ir_model: ir.Model
@@ -48,6 +51,15 @@ class Model:
     bound: Mapping[str, int] = field(default_factory=dict)
     problems: tuple[str, ...] = ()
     layer_names: Mapping[str, str] = field(default_factory=dict)
+    seen: Mapping[ir.Value, Shape | None] = field(default_factory=dict, repr=False)
+    idle: frozenset[ir.Graph] = frozenset()
+
+    def with_shapes(self, seen: Mapping[ir.Value, Shape | None], idle: frozenset[ir.Graph]) -> Model:
+        """Return the same model with shapes that were seen in a run, and the graphs that did not run in it."""
+        model = copy(self)
+        model.seen, model.idle = seen, idle
+        model.__dict__.pop("nodes", None)  # they look up their shapes in the model they belong to
+        return model
 
     @cached_property
     def nodes(self) -> tuple[NodeView, ...]:
@@ -119,6 +131,8 @@ class Model:
 
     def shape(self, value: ir.Value) -> Shape | None:
         """Return the shape of `value`; None where its rank or a dimension is unknown."""
+        if value in self.seen:
+            return self.seen[value]
         known = self._shapes.get(value)
         if known is not None and known[0] is value.shape:
             return known[1]

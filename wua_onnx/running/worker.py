@@ -42,6 +42,10 @@ class _Worker:
             from wua_onnx.running import profiling
 
             return profiling.answer(request)
+        if fields["do"] == "observe":
+            from wua_onnx.running import executions
+
+            return executions.answer(request)
         if fields["do"] == "load":
             folder = Path(fields["folder"]) if fields["folder"] else None
             self.session = Session(request.binary, folder, device=fields["device"])
