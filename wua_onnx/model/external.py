@@ -7,6 +7,8 @@ into the `blobs/` of the same model.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import onnx_ir as ir
@@ -15,8 +17,8 @@ from wua_onnx.errors import ExternalDataError
 from wua_onnx.model.limits import clean
 
 
-def locate(values: list[ir.Value], folder: Path, own_file: Path | None) -> None:
-    """Point every external tensor of `values` at its real file, links resolved; no file is opened.
+def locate(model: ir.Model, folder: Path, own_file: Path | None) -> None:
+    """Point every external tensor of `model` at its real file, links resolved; no file is opened.
 
     Files beside the real model file are named relative to its folder, which is where onnxruntime looks.
 
@@ -26,10 +28,7 @@ def locate(values: list[ir.Value], folder: Path, own_file: Path | None) -> None:
     found: dict[str, tuple[str, Path]] = {}
     if own_file is not None:
         found[own_file.name] = own_file.resolve().name, own_file.resolve().parent
-    for value in values:
-        tensor = value.const_value
-        if not isinstance(tensor, ir.ExternalTensor):
-            continue
+    for tensor, put in _external(model):
         location = str(tensor.location)
         if location not in found:
             found[location] = _checked(tensor, folder, (own_file or folder / "_").resolve().parent)
@@ -37,7 +36,29 @@ def locate(values: list[ir.Value], folder: Path, own_file: Path | None) -> None:
         if name == location:
             tensor.base_dir = str(base)
         else:
-            value.const_value = _at(tensor, name, str(base))
+            put(_at(tensor, name, str(base)))
+
+
+def _external(model: ir.Model) -> Iterator[tuple[ir.ExternalTensor, Callable[[ir.ExternalTensor], None]]]:
+    """Yield every external tensor, of initializers and attributes, with what puts another in its place."""
+    graphs: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    while graphs:
+        graph = graphs.pop()
+        for value in graph.initializers.values() if isinstance(graph, ir.Graph) else ():
+            if isinstance(value.const_value, ir.ExternalTensor):
+                yield value.const_value, partial(setattr, value, "const_value")
+        for node in graph:
+            for attribute in list(node.attributes.values()):
+                if isinstance(attribute.value, ir.ExternalTensor):
+                    yield attribute.value, partial(_set_attribute, node, attribute.name)
+                elif attribute.type == ir.AttributeType.GRAPH and not attribute.is_ref():
+                    graphs.append(attribute.as_graph())
+                elif attribute.type == ir.AttributeType.GRAPHS and not attribute.is_ref():
+                    graphs.extend(attribute.as_graphs())
+
+
+def _set_attribute(node: ir.Node, name: str, tensor: ir.ExternalTensor) -> None:
+    node.attributes[name] = ir.AttrTensor(name, tensor)
 
 
 def _checked(tensor: ir.ExternalTensor, folder: Path, root: Path) -> tuple[str, Path]:

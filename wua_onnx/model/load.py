@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,8 @@ def load(model: Any, *, dims: Dims | None = None) -> Model:
     """
     ir_model, path = _read(model)
     folder = path.parent if path else Path.cwd()
-    external.locate(_holding_tensors(ir_model), folder, path)
+    _check_types(ir_model)
+    external.locate(ir_model, folder, path)
     check_size(ir_model)
     if ir_model.functions:
         ir_model = _inlined(ir_model)
@@ -121,7 +123,8 @@ def _recognise(head: bytes, problem: object) -> str:
 
 def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
     try:
-        return ir.from_proto(proto)
+        with _silent("onnx_ir"):  # it writes text of the file to stderr
+            return ir.from_proto(proto)
     except Exception as error:  # onnx_ir raises many kinds on malformed files
         raise ModelError(
             f"{where}: expected a well-formed ONNX graph, got {type(error).__name__}: {clean(str(error))}"
@@ -130,24 +133,25 @@ def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
 
 def _inlined(model: ir.Model) -> ir.Model:
     try:
-        return InlinePass()(model).model
+        with _silent("onnx_ir"):
+            return InlinePass()(model).model
     except Exception as error:  # many kinds, on malformed functions and calls
         raise ModelError(
             f"functions: expected calls that can be written out, got {type(error).__name__}: {clean(str(error))}"
         ) from error
 
 
-def _holding_tensors(model: ir.Model) -> list[ir.Value]:
-    found = [value for value in symbols.all_values(model) if value.const_value is not None]
-    for value in found:
+def _check_types(model: ir.Model) -> None:
+    """Raise ModelError where an initializer has an element type that ONNX does not know."""
+    for value in symbols.all_values(model):
+        if value.const_value is None:
+            continue
         try:
-            assert value.const_value is not None
             int(value.const_value.dtype)
         except ValueError as error:
             raise ModelError(
                 f"initializer {clean(value.name)!r}: expected an element type of ONNX, got {clean(str(error))}"
             ) from error
-    return found
 
 
 def _bindings(model: ir.Model, table: symbols.SymbolTable, dims: Dims) -> dict[str, int]:
@@ -197,16 +201,24 @@ def infer_shapes(model: ir.Model) -> list[str]:
 
     more_shapes.register()
 
-    logger = logging.getLogger("onnx_shape_inference")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)
     try:
-        infer_symbolic_shapes(model, warn_on_missing=False)
+        with _silent("onnx_shape_inference"), _silent("onnx_ir"):
+            infer_symbolic_shapes(model, warn_on_missing=False)
     except Exception as error:  # many kinds, on malformed files
         return [f"shape inference stopped: {clean(str(error))}"]
+    return []
+
+
+@contextmanager
+def _silent(name: str) -> Iterator[None]:
+    """Let the logger `name` and those below it say nothing."""
+    logger = logging.getLogger(name)
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
     finally:
         logger.setLevel(level)
-    return []
 
 
 __all__ = ["Dims", "infer_shapes", "load"]

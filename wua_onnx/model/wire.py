@@ -1,7 +1,7 @@
 """Opening an .onnx file without reading its weights.
 
 The file is protobuf: fields of (number, wire type, payload). `skeleton` walks the wire format over the open file
-and returns the model's bytes with every big tensor payload replaced by a reference to where it lies in that same
+and returns the model's bytes with the payload of every big tensor replaced by a reference to where it lies in that same
 file (ONNX's own external-data form: location, offset, length). Later readers map just the slices they need.
 
 Wire format: https://protobuf.dev/programming-guides/encoding/ ; field numbers: onnx/onnx.proto.
@@ -19,8 +19,17 @@ _BLOCK = 4096  # bytes read at once
 THRESHOLD = 1024  # bytes; smaller payloads (shapes, axes, scalars) stay in the skeleton
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
-_MODEL_GRAPH = 7
-_GRAPH_INITIALIZER = 5
+_MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
+_TENSOR, _GRAPH, _NODE, _ATTRIBUTE, _FUNCTION = "tensor", "graph", "node", "attribute", "function"
+# Where messages that may hold big tensors stand in others.
+_INSIDE: dict[str, dict[int, str]] = {
+    _GRAPH: {1: _NODE, 5: _TENSOR},
+    _FUNCTION: {7: _NODE},
+    _NODE: {5: _ATTRIBUTE},
+    _ATTRIBUTE: {5: _TENSOR, 6: _GRAPH, 10: _TENSOR, 11: _GRAPH},
+    "model": {_MODEL_GRAPH: _GRAPH, _MODEL_FUNCTION: _FUNCTION},
+}
+_MAX_DEPTH = 100  # messages inside each other; protobuf's own limit
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 # The payloads that hold the elements as little-endian bytes: raw_data, and the packed forms of float and double.
 _TENSOR_PAYLOADS = {9: None, 4: 4, 10: 8}
@@ -139,18 +148,28 @@ def _tensor(buffer: Buffer, start: int, end: int, location: str) -> bytes | None
     return b"".join(kept) + _encoded(_TENSOR_DATA_LOCATION << 3 | _VARINT) + b"\x01"
 
 
-def _graph(buffer: Buffer, start: int, end: int, location: str) -> bytes:
+def _message_of(kind: str, buffer: Buffer, start: int, end: int, location: str, depth: int) -> bytes:
+    """Return the bytes of a message with the big tensors inside it made external."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"messages more than {_MAX_DEPTH} deep")
+    inside = _INSIDE[kind]
     parts: list[bytes] = []
-    for number, kind, begin, payload, after in fields(buffer, start, end):
-        lazy = None
-        if number == _GRAPH_INITIALIZER and kind == _LEN and after - payload >= THRESHOLD:
-            lazy = _tensor(buffer, payload, after, location)
-        parts.append(_message(number, lazy) if lazy is not None else bytes(buffer[begin:after]))
+    for number, wire_type, begin, payload, after in fields(buffer, start, end):
+        what = inside.get(number) if wire_type == _LEN and after - payload >= THRESHOLD else None
+        new = None
+        if what == _TENSOR:
+            new = _tensor(buffer, payload, after, location)
+        elif what is not None:
+            new = _message_of(what, buffer, payload, after, location, depth + 1)
+        parts.append(_message(number, new) if new is not None else bytes(buffer[begin:after]))
     return b"".join(parts)
 
 
 def skeleton(buffer: Buffer, location: str) -> bytes:
-    """Return the serialized model with big initializer payloads replaced by references into `location`.
+    """Return the serialized model with big tensors replaced by references into `location`.
+
+    These are initializers and tensors of attributes (of Constant nodes), in the graph, the graphs inside its nodes
+    and functions.
 
     Args:
         buffer: the bytes of the .onnx file.
@@ -159,10 +178,4 @@ def skeleton(buffer: Buffer, location: str) -> bytes:
     Raises:
         ValueError, IndexError: the bytes are no protobuf message.
     """
-    parts: list[bytes] = []
-    for number, kind, begin, payload, after in fields(buffer, 0, len(buffer)):
-        if number == _MODEL_GRAPH and kind == _LEN:
-            parts.append(_message(number, _graph(buffer, payload, after, location)))
-        else:
-            parts.append(bytes(buffer[begin:after]))
-    return b"".join(parts)
+    return _message_of("model", buffer, 0, len(buffer), location, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import onnx
 
 from wua_onnx.model.limits import clean
@@ -13,7 +15,7 @@ def verdict(model: bytes) -> str | None:
     Weights kept beside the model are not looked at.
     """
     proto = onnx.ModelProto.FromString(model)
-    for tensor in proto.graph.initializer:
+    for tensor in _tensors(proto):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _forget_elements(tensor)
     try:
@@ -21,6 +23,19 @@ def verdict(model: bytes) -> str | None:
     except (onnx.checker.ValidationError, ValueError) as error:
         return clean(str(error).strip().splitlines()[0])
     return None
+
+
+def _tensors(proto: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Yield the tensors of initializers and attributes, graphs inside nodes and functions included."""
+    pending: list[onnx.GraphProto | onnx.FunctionProto] = [proto.graph, *proto.functions]
+    while pending:
+        graph = pending.pop()
+        if isinstance(graph, onnx.GraphProto):
+            yield from graph.initializer
+        for node in graph.node:
+            for attribute in node.attribute:
+                yield from (attribute.t, *attribute.tensors)
+                pending.extend((attribute.g, *attribute.graphs))
 
 
 def _forget_elements(tensor: onnx.TensorProto) -> None:
