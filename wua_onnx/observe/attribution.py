@@ -192,12 +192,17 @@ class _Work:
         return [i for i in found if not only_preparing or self.nodes[i].op_type in _PREPARING]
 
     def take_in_what_follows(self) -> None:
-        """Give a node that is still without a kernel to the last one that computes what it reads."""
+        """Give a node that is still without a kernel to the last one that computes what it reads.
+
+        Where names alone are known, it may as well be part of a kernel whose name tells nothing.
+        """
+        unnamed = any(i not in self.home and _op(kernel) not in _INSERTED for i, kernel in enumerate(self.kernels))
+        unsure = unnamed and not any(kernel.outputs for kernel in self.kernels)
         for node in range(len(self.nodes)):
             if node in self.owner or node in self.absent:
                 continue
             homes = [self.owner[i] for i in self._sources(node, only_preparing=False) if i in self.owner]
-            if homes:
+            if homes and not unsure:
                 self.owner[node] = max(homes)
             else:
                 self.absent[node] = REMOVED
