@@ -141,8 +141,7 @@ def _reached(start: Iterable[ir.Value], edges: Mapping[ir.Value, list[ir.Value]]
 
 def find(model: Model) -> Gradients:
     """Return what a training of `model` needs gradients of; no weight is read."""
-    unused = {node for node in model.ir_model.graph if node not in model.reachable}
-    nodes = [node for node in model.all_nodes() if node not in unused]
+    nodes = list(model.all_nodes())
     flow = _Flow(model, nodes)
     trainable = _roots(_in_layers(nodes, model), flow) | _named(nodes)
     needing = _reached(trainable, flow.after)
