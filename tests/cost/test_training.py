@@ -56,7 +56,9 @@ def test_other_free_dimensions_are_asked_for() -> None:
 
 def test_training_of_a_report_read_back_from_json() -> None:
     report = two_layers("batch")
-    again = CostReport.from_dict(json.loads(json.dumps(report.to_dict())))
+    written = json.loads(json.dumps(report.to_dict()))
+    assert written["backward"]["macs"]["text"] == f"{7 * 11 + 2 * 11 * 3}*batch"
+    again = CostReport.from_dict(written)
     settings: dict[str, Any] = {"samples": 1013, "epochs": 7, "optimizer": "adam", "batch_size": 32}
     assert again.training(**settings) == report.training(**settings)
     assert again.training(**settings).trainable == 7 * 11 + 11 + 11 * 3

@@ -38,6 +38,7 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "samples_per_run": report.samples_per_run,
         "batch": to_json(report.batch),
         "trainable": to_json(report.trainable),
+        "backward": {"macs": to_json(report.backward.macs), "flops": to_json(report.backward.flops)},
         "observed": None if report.observed is None else asdict(report.observed),
         "symbols": list(report.symbols),
         "dims": dict(report.dims),
