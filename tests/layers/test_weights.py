@@ -90,7 +90,7 @@ DENSE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
         {"w": BYTES.reshape(3, 5), "s": SCALES, "z": ZEROS},
     ),
     "Dequantize in blocks": (
-        "t = DequantizeLinear<axis = 0, block_size = 3>(w, s, z) y = MatMul(x, t)",
+        "t = DequantizeLinear<axis = 0, block_size = 4>(w, s, z) y = MatMul(x, t)",
         (1, 5),
         {"w": BYTES, "s": np.abs(rand(2, 3)), "z": np.array([[1, 2, 3], [-1, -2, -3]], np.int8)},
     ),
