@@ -110,27 +110,37 @@ def analyze(
 
 
 def cost(
-    model: Any, X: Any = None, *, dims: Dims | None = None, batch_axis: int = 0, observe: bool = False
+    model: Any,
+    X: Any = None,
+    *,
+    dims: Dims | None = None,
+    batch_axis: int = 0,
+    observe: bool = False,
+    time_limit: float = 600.0,
 ) -> CostReport:
-    """Count what a model costs: static, reads no weight and runs nothing.
+    """Count what a model costs: static, reads no weight and runs nothing unless `observe` says so.
 
     Args:
         model: as for `analyze`.
         X: data whose shapes bind every free dimension but the batch, which becomes 1.
         dims: values of symbolic dimensions, or shapes by input name; the others stay symbolic.
         batch_axis: the axis of the inputs along which samples lie.
-        observe: run the model once to learn trips, branches and data-dependent shapes (not available yet).
+        observe: run the first sample of X once, in a child process, and count the trips, the branches and the shapes
+            that it really had: the figures are those of that sample (see `CostReport.observed`). Where the run fails
+            the count is that of the graph alone, and `observed.error` says why.
+        time_limit: seconds the observed run may take; a Loop may never end.
 
     Raises:
         ModelError, ConversionError: the model cannot be read or converted.
-        ShapeError: `dims` does not fit the model, or its shapes contradict each other.
-        WuaError: `observe` was asked for.
+        ShapeError: `dims` does not fit the model or the data, or shapes of the model contradict each other.
+        DataError: X does not fit the model, or there is none to observe.
+        MissingDependency: `observe` without onnxruntime.
     """
-    if observe:
-        raise WuaError("cost(observe=True): expected observe=False, got True: observed runs are not available yet")
     X, sample = with_sample(X)
     with opened(model, sample, dims) as source:
         data = source.data(X, None, batch_axis) if X is not None else None
+        if observe:
+            return source.observed_cost(dims, data, batch_axis, time_limit)
         return source.cost(dims, data, batch_axis)
 
 

@@ -57,12 +57,24 @@ def profiled(
 
 
 def cost_and_profile(
-    model: Any, X: Any, *, dims: Dims | None, batch_axis: int, profile: bool | str, isolate: bool
+    model: Any,
+    X: Any,
+    *,
+    dims: Dims | None,
+    batch_axis: int,
+    profile: bool | str,
+    isolate: bool,
+    observe: bool = False,
+    time_limit: float | None = None,
 ) -> tuple[CostReport, dict[str, Any] | None]:
     """Return the count of a model and its profile, as `wua_onnx.cost` and `profiled` do; the model is opened once."""
     with opened(model, X, dims) as source:
         data = source.data(X, None, batch_axis) if X is not None else None
-        return source.cost(dims, data, batch_axis), profiled(source, data, profile, dims, batch_axis, isolate=isolate)
+        if observe:
+            report = source.observed_cost(dims, data, batch_axis, time_limit)
+        else:
+            report = source.cost(dims, data, batch_axis)
+        return report, profiled(source, data, profile, dims, batch_axis, isolate=isolate)
 
 
 def _profile(

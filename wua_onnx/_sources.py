@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.cost import CostReport, count
-from wua_onnx.errors import DataError
+from wua_onnx.cost.nodes import Observed
+from wua_onnx.errors import DataError, ExternalDataError, LimitError, RunError
 from wua_onnx.model import Model, load
 from wua_onnx.model import dims as d
 from wua_onnx.model.load import Dims, skeleton_of
@@ -54,6 +55,39 @@ class Source:
         if bound:
             model = replace(load(self.given, dims=bound), layer_names=model.layer_names)
         return count(model, batch_axis=batch_axis)
+
+    def observed_cost(
+        self, dims: Dims | None, data: Data | None, batch_axis: int, limit: float | None = None
+    ) -> CostReport:
+        """Return the cost of running the first sample: its trips, its branches, its shapes.
+
+        Where the run fails the count is that of the graph alone, and its `observed` says why.
+
+        Args:
+            dims: as for `cost`; they must agree with the data.
+            data: what to run; a model without inputs needs none. A batch that the model fixes is filled up with copies.
+            batch_axis: the axis of the inputs along which samples lie.
+            limit: seconds the run may take; 600 by default.
+
+        Raises:
+            DataError: there is no data.
+            ShapeError: `dims` contradicts the data.
+            MissingDependency: there is no onnxruntime.
+        """
+        from wua_onnx.observe import observe
+        from wua_onnx.running.session import TIME_LIMIT
+
+        if data is None and self.model.inputs:
+            raise DataError("observe: expected data to run the model on, got none: give X")
+        feeds = data.head(1) if data is not None else {}
+        sizes = [feeds[s.name].shape[s.sample_axis] for s in data.specs if s.sample_axis is not None] if data else []
+        bound = {**(dims or {}), **{name: array.shape for name, array in feeds.items()}}
+        model = replace(load(self.given, dims=bound), layer_names=self.model.layer_names)
+        try:
+            found = observe(model, feeds, samples=sizes[0] if sizes else 1, limit=limit or TIME_LIMIT)
+        except (RunError, ExternalDataError, LimitError) as error:
+            return replace(count(model, batch_axis=batch_axis), observed=Observed(samples=0, error=str(error)))
+        return count(model, batch_axis=batch_axis, observations=found)
 
     def checker(self, isolate: bool) -> str | None:
         """Return what onnx's checker objects to; None where it objects to nothing."""

@@ -107,6 +107,12 @@ def _cost_parser(commands: Any) -> None:
     parser = _command(commands, "cost", _cost, "count what a model costs, without running it")
     _model_arguments(parser)
     _profile_arguments(parser)
+    parser.add_argument(
+        "--observe", action="store_true", help="run the first sample of --data: its trips, branches and shapes count"
+    )
+    parser.add_argument(
+        "--time-limit", type=_positive, metavar="SECONDS", help="with --observe: the longest run (default 600)"
+    )
     parser.add_argument("--by", choices=("operator", "module", "node"), default="operator", help="rows of the table")
     parser.add_argument("--depth", type=_positive, metavar="N", help="deepest module level of --by module")
     parser.add_argument(
@@ -218,11 +224,14 @@ def _cost(options: argparse.Namespace) -> int:
         batch_axis=options.batch_axis,
         profile=_profile(options),
         isolate=True,
+        observe=options.observe,
+        time_limit=options.time_limit,
     )
     cost = report.to_dict() if profile is None else {**report.to_dict(), "profile": profile}
     if not _write_cost(cost, options):
         _show_cost(cost, options)
-    return FAILED if profile is not None and profile.get("error") else FINE
+    unobserved = report.observed is not None and report.observed.error is not None
+    return FAILED if unobserved or (profile is not None and profile.get("error")) else FINE
 
 
 def _write_cost(cost: dict[str, Any], options: argparse.Namespace) -> bool:

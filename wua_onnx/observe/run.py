@@ -16,8 +16,8 @@ from wua_onnx.model.graph import Model
 from wua_onnx.model.symbols import all_values
 from wua_onnx.observe.observations import Observations, Shape, Signature
 from wua_onnx.running.executions import Execution, Shapes, executions
-from wua_onnx.running.isolated import TIME_LIMIT
 from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, serialized
+from wua_onnx.running.session import TIME_LIMIT
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Place: TypeAlias = tuple[int, str]  # the number of a node and the attribute that holds a graph

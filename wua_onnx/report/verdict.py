@@ -79,7 +79,18 @@ def bound_of(cost: Json) -> Bound:
     """Return how the totals are to be read."""
     kind = cost["bound"] if cost["bound"] in _BOUNDS else "mixed"
     label, sign, note = _BOUNDS[kind]
-    return Bound(kind=kind, label=label, sign=sign, note=note)
+    return Bound(kind=kind, label=label, sign=sign, note=note + _observed(cost.get("observed")))
+
+
+def _observed(observed: Json | None) -> str:
+    """Return what the totals hold for, where a run was to tell trips, branches and shapes."""
+    if observed is None:
+        return ""
+    if observed["error"] is not None:
+        return f"; nothing was observed: {visible(observed['error'], 300)}"
+    samples = n.number(observed["samples"])
+    data = "1 sample" if samples == 1 else f"a run of {n.count(samples)} samples"
+    return f"; trips, branches and shapes as observed on {data}"
 
 
 def verdict_of(audit: Json) -> Verdict:

@@ -16,9 +16,9 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.errors import RunError
-from wua_onnx.running.isolated import TIME_LIMIT, Child
+from wua_onnx.running.isolated import Child
 from wua_onnx.running.messages import Message
-from wua_onnx.running.session import Session, providers
+from wua_onnx.running.session import TIME_LIMIT, Session, providers
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]

@@ -17,10 +17,9 @@ import numpy as np
 from wua_onnx import errors
 from wua_onnx.errors import RunError
 from wua_onnx.running.messages import Message, receive, send
+from wua_onnx.running.session import TIME_LIMIT
 
 Array: TypeAlias = np.ndarray[Any, Any]
-
-TIME_LIMIT = 600.0  # seconds for one answer
 
 
 class Child:

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.errors import DeviceError
-from wua_onnx.running.isolated import TIME_LIMIT, Child
+from wua_onnx.running.isolated import Child
 from wua_onnx.running.messages import Message
 from wua_onnx.running.peak import Peak, peak
 from wua_onnx.running.profiled_session import opened
-from wua_onnx.running.session import Session, providers
+from wua_onnx.running.session import TIME_LIMIT, Session, providers
 from wua_onnx.running.timeline import Kernel
 
 Array: TypeAlias = np.ndarray[Any, Any]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +17,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 _ERRORS_ONLY = 3
+TIME_LIMIT = 600.0  # seconds for one run
 
 
 def _onnxruntime() -> Any:
@@ -50,13 +52,15 @@ class Session:
         model: the serialized model, its big weights external.
         folder: where external data lies; None where there is none.
         device: "cpu" or "cuda".
+        limit: seconds that one run may take; a Loop may never end.
 
     Raises:
         RunError: onnxruntime cannot load the model (an operator it does not have, say).
         DeviceError: the device is not there.
     """
 
-    def __init__(self, model: bytes, folder: Path | None, *, device: str = "cpu") -> None:
+    def __init__(self, model: bytes, folder: Path | None, *, device: str = "cpu", limit: float = TIME_LIMIT) -> None:
+        self.limit = limit
         runtime = _onnxruntime()
         wanted = providers(device)
         options = runtime.SessionOptions()
@@ -85,18 +89,25 @@ class Session:
             outputs: the outputs wanted; all of them by default.
 
         Raises:
-            RunError: the run failed.
+            RunError: the run failed, or took longer than the limit.
         """
         names = list(outputs if outputs is not None else self.outputs)
         options = _onnxruntime().RunOptions()
         options.log_severity_level = _ERRORS_ONLY + 1
+        clock = threading.Timer(self.limit, setattr, (options, "terminate", True))
+        clock.daemon = True
+        clock.start()
         try:
             results = self._session.run(names or None, dict(feeds), options)
         except WuaError:
             raise
         except Exception as error:  # onnxruntime raises kinds of its own
+            if options.terminate:
+                raise RunError(f"onnxruntime: expected a run to end within {self.limit:g} s, got none") from None
             shapes = ", ".join(f"{name} {list(array.shape)} {array.dtype}" for name, array in feeds.items())
             raise RunError(f"onnxruntime cannot run the model on {shapes}: {_short(error)}") from error
+        finally:
+            clock.cancel()
         return dict(zip(names, results, strict=True)) if names else {}
 
 
