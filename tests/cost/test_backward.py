@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wua_onnx.cost import Cost
+from wua_onnx.cost import Cost, count
 from wua_onnx.cost.backward import backward
-from wua_onnx.cost.registry import find
 from wua_onnx.model import load
 
 from .nodes import Given, one_node
@@ -29,12 +28,10 @@ def subsets(size: int) -> list[tuple[bool, ...]]:
 
 def backward_of(op: str, *inputs: Given, needs: Sequence[bool], **settings: Any) -> Cost:
     """Return the backward of one node of which the inputs in `needs` have a gradient."""
-    (node,) = load(one_node(op, *inputs, **settings)).nodes
+    model = load(one_node(op, *inputs, **settings))
+    (node,), (counted,) = model.nodes, count(model).by_node
     gradient = {v for v, needed in zip(node.node.inputs, needs, strict=False) if needed and v is not None}
-    rule = find(node.domain, op, node.opset)
-    assert rule is not None
-    assert rule.count is not None
-    return backward(node, rule.count(node), frozenset(gradient | set(node.node.outputs)))
+    return backward(node, counted.cost, frozenset(gradient | set(node.node.outputs)))
 
 
 @pytest.mark.parametrize("needs", subsets(2))
