@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 
 from wua_onnx.observe import OperatorTime, Profile, Timed
+from wua_onnx.observe.work import operator_time
 from wua_onnx.running.peak import Peak
 
 from .replay import MODELS, PEAK, model_and_count, profile, replayed
@@ -81,6 +82,7 @@ def timed(seconds: float, flops: int | None, moved: int | None, int_ops: int = 0
         (timed(1.0, 300, 10), (3e-9, "compute")),  # 300 at 100 GFLOP/s: 3 ns; 10 at 10 GB/s: 1 ns
         (timed(1.0, 300, 70), (7e-9, "memory")),
         (timed(1.0, 0, 70), (7e-9, "memory")),
+        (timed(1.0, 0, 0), None),
         (timed(1.0, None, 70), None),
         (timed(1.0, 300, None), None),
         (timed(1.0, 5, 70, int_ops=300), None),
@@ -111,6 +113,16 @@ def test_an_operator_is_the_sum_of_its_parts() -> None:
     shortest = [part.shortest(PEAK) for part in parts]
     assert conv.shortest_seconds == pytest.approx(sum(one[0] for one in shortest if one))
     assert found.attainable(conv) == pytest.approx((conv.shortest_seconds or 0) / conv.seconds)
+
+
+def test_what_does_no_work_is_at_no_bound() -> None:
+    busy, idle = timed(1.0, 300, 10), timed(1.0, 0, 0)
+    both = operator_time("Op", [busy, idle], PEAK)
+    assert both.bound == "compute"
+    assert both.shortest_seconds == pytest.approx(3e-9)
+    alone = operator_time("Op", [idle], PEAK)
+    assert (alone.bound, alone.shortest_seconds) == (None, None)
+    assert operator_time("Op", [busy, timed(1.0, None, 10)], PEAK).bound is None
 
 
 def test_operators_come_longest_first_and_shares_add_up() -> None:

@@ -41,11 +41,13 @@ class Work:
     def shortest(self, peak: Peak) -> tuple[float, Bound] | None:
         """Return the seconds the work takes at the peak, and which of the two peaks sets them (the roofline).
 
-        None where the count is not known, or is mostly of integers, whose peak is not measured.
+        None where the count is not known, is nothing (a Reshape), or is mostly of integers, whose peak is not measured.
 
         Source: Williams, Waterman, Patterson, "Roofline", CACM 52(4), 2009.
         """
         if self.flops is None or self.bytes is None or (self.int_ops or 0) > self.flops:
+            return None
+        if not self.flops and not self.bytes:
             return None
         compute, memory = self.flops / peak.gflops / 1e9, self.bytes / peak.gbps / 1e9
         return (compute, "compute") if compute > memory else (memory, "memory")
@@ -97,10 +99,10 @@ def timed_from(data: Mapping[str, Any]) -> Timed:
 
 def operator_time(op: str, parts: Sequence[Timed], peak: Peak) -> OperatorTime:
     """Return the sum of `parts`, whose main nodes are all of operator `op`."""
-    shortest = [part.shortest(peak) for part in parts]
+    shortest = [part.shortest(peak) for part in parts if part.flops != 0 or part.bytes != 0]
     known = [found for found in shortest if found is not None]
     bounds = {bound: math.fsum(s for s, b in known if b == bound) for bound in ("compute", "memory")}
-    whole = len(known) == len(parts)
+    whole = 0 < len(known) == len(shortest)
     bound: Bound = "compute" if bounds["compute"] > bounds["memory"] else "memory"
     return OperatorTime(
         op=op,
