@@ -40,16 +40,22 @@ def unknown() -> set[tuple[str, str]]:
     return {(domain, op) for domain, op in pairs}
 
 
+def bodied() -> set[tuple[str, str]]:
+    """The operators that onnx defines by a function in their newest version."""
+    newest = onnx.defs.get_all_schemas()
+    return {(s.domain, s.name) for s in newest if s.has_function or s.has_context_dependent_function}  # type: ignore[attr-defined]
+
+
 def registered() -> set[tuple[str, str]]:
     return {(rule.domain, rule.op) for rule in registry.all_rules()} | {("", op) for op in CONTROL_FLOW}
 
 
 def test_every_operator_is_accounted_for() -> None:
-    assert sorted((set(versions()) | contributed()) - registered() - unknown()) == []
+    assert sorted((set(versions()) | contributed()) - registered() - bodied() - unknown()) == []
 
 
 def test_no_line_is_stale() -> None:
-    assert sorted(unknown() & registered()) == []
+    assert sorted(unknown() & (registered() | bodied())) == []
     assert sorted(unknown() - set(versions()) - contributed()) == []
 
 

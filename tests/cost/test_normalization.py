@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wua_onnx.cost.value import Verdict
+
 from .counting import Scalar, counted, scalars
 from .nodes import cost_of, figures
 from .primitives import larger, mean
@@ -138,3 +140,24 @@ def test_resize(mode: str, neighbours: int, sizes: tuple[int, ...], axes: int) -
     node = cost_of("Resize", (1, 2, 3, 5), None, None, np.array(sizes), mode=mode)
     ticks = counted(lambda: interpolated(neighbours, axes, int(np.prod(sizes)))) if neighbours else Counter()
     assert figures(node) == ticks
+
+
+def test_a_kernel_that_antialias_stretches_is_an_estimate() -> None:
+    """Half the height: 4 neighbours along it instead of 2; twice the width: 2 as ever."""
+
+    def run() -> None:
+        for _ in range(1 * 2 * 3 * 10):
+            along = [Scalar(1) * 0.3 + Scalar(1) * 0.3 for _ in range(4)]
+            total = along[0] * 0.25
+            for value in along[1:]:
+                total = total + value * 0.25
+
+    node = cost_of("Resize", (1, 2, 6, 5), None, None, np.array((1, 2, 3, 10)), mode="linear", antialias=1)
+    assert node.verdict is Verdict.ESTIMATE
+    assert figures(node) == counted(run)
+
+
+def test_dropout_in_training_is_an_estimate() -> None:
+    node = cost_of("Dropout", (3, 5), np.array(0.5, np.float32), np.array(True))
+    assert (node.verdict, figures(node)) == (Verdict.ESTIMATE, Counter(compare=15, mul=30))
+    assert cost_of("Dropout", (3, 5), np.array(0.5, np.float32), np.array(False)).cost.flops == 0

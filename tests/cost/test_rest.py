@@ -106,7 +106,11 @@ def test_regions_of_interest() -> None:
     node = figures(cost_of("RoiAlign", *inputs, output_height=2, output_width=4, sampling_ratio=2, opset=22))
     outputs, samples = 5 * 3 * 2 * 4, 5 * 3 * 2 * 4 * 4
     assert node == Counter(mul=6 * samples, add=3 * samples + 3 * outputs, div=outputs)
-    assert cost_of("RoiAlign", *inputs, output_height=2, output_width=4, opset=22).verdict is Verdict.UNKNOWN
+    whole = cost_of("RoiAlign", *inputs, output_height=2, output_width=4, opset=22)
+    assert whole.verdict is Verdict.ESTIMATE
+    assert whole.reason == "sampling_ratio 0: every region as large as the whole image"
+    rows, columns = [len(range(at, 11, 2)) for at in range(2)], [len(range(at, 13, 4)) for at in range(4)]
+    assert figures(whole)["mul"] == 6 * 5 * 3 * 8 * max(rows) * max(columns)
 
 
 def test_deformable_convolution_is_a_convolution_over_sampled_values() -> None:

@@ -100,6 +100,13 @@ def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int)
     )
 
 
+def through(empty: NodeCost, nodes: Sequence[NodeCost]) -> NodeCost:
+    """Return the cost of a node that `nodes` define, with the bytes of `empty`: what is inside is not written out."""
+    part = _Part.of(nodes)
+    reason = "through the function that its specification defines it by"
+    return replace(empty, cost=part.cost, verdict=part.verdict, reason=reason, upper=part.upper, inside=part.inside)
+
+
 def _graph(node: NodeView, name: str) -> ir.Graph:
     graph = node.graphs().get(name)
     if graph is None:

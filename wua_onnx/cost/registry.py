@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
-from wua_onnx.cost.value import Cost, Verdict
+from wua_onnx.cost.value import Cost, Estimate, Verdict
 from wua_onnx.model.graph import NodeView
 
-RuleFunction: TypeAlias = Callable[[NodeView], Cost]
+RuleFunction: TypeAlias = Callable[[NodeView], Cost | Estimate]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +21,7 @@ class Rule:
 
     Attributes:
         op, domain, since: the operator, and the first opset version the rule is right for.
-        count: the function; None for an operator that is free.
+        count: the function, which may say that the cost of one node is an estimate; None for an operator that is free.
         verdict: counted, estimate or free.
         reason: why it is free, or what the estimate assumes.
         by_dtype: whether integer inputs turn the figures into integer operations (convention 7).
@@ -42,6 +42,8 @@ class Rule:
         return (text or "").strip().splitlines()[0]
 
 
+_Function = TypeVar("_Function", bound=RuleFunction)
+
 _RULES: dict[tuple[str, str], dict[int, Rule]] = {}
 
 
@@ -54,7 +56,7 @@ def _add(rule: Rule) -> None:
 
 def rule(
     op: str, *, since: int = 1, domain: str = "", estimate: str | None = None, by_dtype: bool = True
-) -> Callable[[RuleFunction], RuleFunction]:
+) -> Callable[[_Function], _Function]:
     """Register the decorated function for `op` from opset `since` on; decorators stack.
 
     Args:
@@ -66,7 +68,7 @@ def rule(
     """
     verdict = Verdict.ESTIMATE if estimate else Verdict.COUNTED
 
-    def register(function: RuleFunction) -> RuleFunction:
+    def register(function: _Function) -> _Function:
         _add(
             Rule(op=op, domain=domain, since=since, count=function, verdict=verdict, reason=estimate, by_dtype=by_dtype)
         )

@@ -62,4 +62,17 @@ class Cost:
         return Cost(macs=self.macs, int_macs=self.macs, int_ops=2 * self.macs + others)
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """The cost of one node that only an assumption tells, though the rule of its operator is exact elsewhere.
+
+    Attributes:
+        cost: the operations under the assumption.
+        assumption: what is assumed.
+    """
+
+    cost: Cost
+    assumption: str
+
+
 KINDS = tuple(field.name for field in fields(Cost))

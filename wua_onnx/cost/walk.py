@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from wua_onnx.cost import cache, control, gradients, lifetimes, memory, registry
+from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, registry
 from wua_onnx.cost.backward import backward
 from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED
 from wua_onnx.cost.report import CostReport, NodeCost
-from wua_onnx.cost.value import Cost, Verdict
+from wua_onnx.cost.value import Cost, Estimate, Verdict
 from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol, total
 from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
-from wua_onnx.model.limits import clean
+from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
 
 # What a rule runs into where ranks, attributes or their types are not those of the specification.
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -109,10 +109,26 @@ class _Walk:
         if node.op_type in control.CONTROL_FLOW and not node.domain:
             empty = _node_cost(node, Cost(), Verdict.COUNTED, None, (0, 0))
             return control.count(node, empty, self._graph, self.trips, self._depth)
-        counted = _by_rule(node)
+        rule = registry.find(node.domain, node.op_type, node.opset)
+        counted = _by_rule(node, rule) if rule is not None else self._by_body(node)
         if counted.verdict in (Verdict.FREE, Verdict.UNKNOWN):
             return counted
         return replace(counted, backward=backward(node, counted.cost, self.gradients.values))
+
+    def _by_body(self, node: NodeView) -> NodeCost:
+        """Count `node` through the function that its specification defines it by, where there is one."""
+        unknown = _node_cost(node, Cost(), Verdict.UNKNOWN, "no rule for this operator", memory.moved(node))
+        if self._depth >= MAX_GRAPH_DEPTH:
+            return unknown
+        try:
+            body = bodies.body_of(node)
+        except ShapeUnknown as problem:
+            return replace(unknown, reason=str(problem))
+        if body is None:
+            return unknown
+        inner = _Walk(body)
+        inner.trips, inner._depth = self.trips, self._depth + 1
+        return control.through(unknown, [inner.node(part) for part in body.nodes])
 
     def _needless(self, node: NodeView) -> str | None:
         """Return why `node` does no work on data, or None where it does."""
@@ -131,14 +147,11 @@ class _Walk:
             self._depth -= 1
 
 
-def _by_rule(node: NodeView) -> NodeCost:
-    rule = registry.find(node.domain, node.op_type, node.opset)
-    if rule is None:
-        return _node_cost(node, Cost(), Verdict.UNKNOWN, "no rule for this operator", memory.moved(node))
+def _by_rule(node: NodeView, rule: registry.Rule) -> NodeCost:
     if rule.count is None:
         return _node_cost(node, Cost(), Verdict.FREE, rule.reason, memory.moved(node))
     try:
-        cost = rule.count(node)
+        result = rule.count(node)
     except _MALFORMED as problem:
         raise ShapeError(
             f"{node.where}: expected inputs and attributes as its specification says, "
@@ -146,9 +159,11 @@ def _by_rule(node: NodeView) -> NodeCost:
         ) from problem
     except ShapeUnknown as problem:
         return _node_cost(node, Cost(), Verdict.UNKNOWN, str(problem), memory.moved(node))
+    cost, assumption = (result.cost, result.assumption) if isinstance(result, Estimate) else (result, None)
     if rule.by_dtype and _in_integers(node):
         cost = cost.as_integer()
-    return _node_cost(node, cost, rule.verdict, rule.reason, memory.moved(node))
+    verdict = Verdict.ESTIMATE if assumption else rule.verdict
+    return _node_cost(node, cost, verdict, assumption or rule.reason, memory.moved(node))
 
 
 def _in_integers(node: NodeView) -> bool:

@@ -8,9 +8,10 @@ from __future__ import annotations
 from wua_onnx.cost.registry import free, rule
 from wua_onnx.cost.rules.activations import SIGMOID
 from wua_onnx.cost.rules.contractions import conv_macs, gemm
+from wua_onnx.cost.rules.movement import dropped
 from wua_onnx.cost.rules.normalization import layer_norm_of, rms_norm_of
 from wua_onnx.cost.rules.softmax import softmax_of
-from wua_onnx.cost.value import Cost
+from wua_onnx.cost.value import Cost, Estimate
 from wua_onnx.model.dims import Dim, product
 from wua_onnx.model.graph import NodeView, ShapeUnknown
 
@@ -74,13 +75,18 @@ def bias_add(node: NodeView) -> Cost:
     return Cost(add=2) * node.size(0)
 
 
+@rule("BitmaskDropout", domain=MS)
 @rule("BiasDropout", domain=MS)
-def bias_dropout(node: NodeView) -> Cost:
-    """add = N for the bias, N more for a residual; unknown in training mode."""
-    mode = node.const(4) if node.has(4) else False
-    if mode is None or bool(mode):
-        raise ShapeUnknown("training mode draws random numbers, whose cost is not defined")
-    return Cost(add=2 if node.has(2) else 1) * node.size(0)
+@rule("BitmaskBiasDropout", domain=MS)
+def bias_dropout(node: NodeView) -> Cost | Estimate:
+    """add = N for the bias, N more for a residual; in training mode as Dropout too, an estimate."""
+    plain = node.op_type == "BitmaskDropout"
+    mode = node.const(2 if plain else 4) if node.has(2 if plain else 4) else False
+    added = Cost() if plain else Cost(add=2 if node.has(2) else 1) * node.size(0)
+    if mode is not None and not bool(mode):
+        return added
+    training = dropped(node.size(0))
+    return Estimate(added + training.cost, training.assumption)
 
 
 @rule("BiasSplitGelu", domain=MS)

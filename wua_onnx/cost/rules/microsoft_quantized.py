@@ -13,7 +13,7 @@ from wua_onnx.cost.rules.attention import attend, part
 from wua_onnx.cost.rules.contractions import conv_macs, matmul_macs
 from wua_onnx.cost.rules.microsoft_fused import FAST_GELU, MS, function_of
 from wua_onnx.cost.rules.normalization import mean_of
-from wua_onnx.cost.rules.quantization import centred, dequantised, int_macs, requantised
+from wua_onnx.cost.rules.quantization import QUANTISED, RANGE, centred, dequantised, int_macs, requantised
 from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim, divides, product
@@ -49,7 +49,7 @@ def gather_block_quantized(node: NodeView) -> Cost:
 @rule("DynamicQuantizeMatMul", domain=MS)
 def dynamic_quantize_matmul(node: NodeView) -> Cost:
     """A as DynamicQuantizeLinear; int_macs as MatMul; int_ops = size of A; mul = N for the scales; add for a bias."""
-    quantised = Cost(compare=5, div=1, add=1) * node.size(0) + Cost(compare=3, div=2, add=2)
+    quantised = QUANTISED * node.size(0) + RANGE
     products = int_macs(matmul_macs(node, 0, 1)) + Cost(int_ops=node.size(0)) + centred(node, 1, 3)
     return quantised + products + Cost(mul=node.out_size(), add=node.out_size() if node.has(4) else 0)
 

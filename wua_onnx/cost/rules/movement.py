@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from wua_onnx.cost.registry import free, rule
-from wua_onnx.cost.value import Cost
+from wua_onnx.cost.value import Cost, Estimate
+from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import NodeView, ShapeUnknown
 
 free("the same elements in another shape", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
@@ -29,19 +30,22 @@ free("works on text: no arithmetic", "RegexFullMatch", "StringConcat", "StringNo
 
 
 @rule("Dropout")
-def dropout(node: NodeView) -> Cost:
-    """0: the identity outside training; unknown in training mode.
+def dropout(node: NodeView) -> Cost | Estimate:
+    """0: the identity outside training; in training mode compare = N and mul = 2·N, an estimate.
 
-    https://onnx.ai/onnx/operators/onnx__Dropout.html
+    scale · x · (u >= ratio), without the draw of u. https://onnx.ai/onnx/operators/onnx__Dropout.html
     """
     if node.opset >= 12:
         mode = node.const(2) if node.has(2) else False
         training = mode is None or bool(mode)
     else:
         training = node.opset < 7 and not node.attr("is_test", 0)
-    if training:
-        raise ShapeUnknown("training mode draws random numbers, whose cost is not defined")
-    return Cost()
+    return dropped(node.size(0)) if training else Cost()
+
+
+def dropped(elements: Dim) -> Estimate:
+    """Return the cost of dropping some of `elements` elements in training mode."""
+    return Estimate(Cost(compare=1, mul=2) * elements, "training mode; the draw of a uniform number is not counted")
 
 
 @rule("ScatterElements")

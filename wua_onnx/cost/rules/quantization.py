@@ -8,6 +8,10 @@ from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import NodeView
 
+# Dynamic quantisation: of one element (its part in the range with 0, and the quantising), and of one tensor as a whole.
+QUANTISED = Cost(compare=5, div=1, add=1)
+RANGE = Cost(compare=3, div=2, add=2)
+
 
 def centred(node: NodeView, index: int, zero_point: int) -> Cost:
     """Return the cost of taking the zero point from input `index`: nothing for a constant (convention 6)."""
@@ -57,7 +61,7 @@ def dynamic_quantize_linear(node: NodeView) -> Cost:
     The range of x with 0 (2·N compare), the scale (add, div), the zero point (add, div, 3 compare), then
     saturate(round(x / scale) + zero point). https://onnx.ai/onnx/operators/onnx__DynamicQuantizeLinear.html
     """
-    return Cost(compare=5, div=1, add=1) * node.size(0) + Cost(compare=3, div=2, add=2)
+    return QUANTISED * node.size(0) + RANGE
 
 
 @rule("MatMulInteger", by_dtype=False)

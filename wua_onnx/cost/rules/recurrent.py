@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules.activations import SIGMOID
+from wua_onnx.cost.rules.quantization import QUANTISED, RANGE
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim
+from wua_onnx.model.dims import Dim, product
 from wua_onnx.model.graph import NodeView, ShapeUnknown
 
 # The functions that the specification names, by their formulas.
@@ -112,7 +113,30 @@ def lstm(node: NodeView) -> Cost:
     c = f·c + i·g, h = o·act(c); peepholes are 3 mul and 3 add more. https://onnx.ai/onnx/operators/onnx__LSTM.html
     """
     hidden, products = _products(node, 4)
+    return (products * _directions(node) + gates_of_lstm(node) * hidden) * steps_of(node) + _bias_sum(node, 4)
+
+
+def gates_of_lstm(node: NodeView) -> Cost:
+    """Return the cost of one unit in one step, all directions: the gates and their functions, without the products."""
     f, g, h = _functions(node, ("sigmoid", "tanh", "tanh"))
     gates = Cost(mul=3, add=1) + (Cost(mul=3, add=3) if node.has(7) else Cost())
-    per_unit = gates * _directions(node) + f * 3 + g + h
-    return (products * _directions(node) + per_unit * hidden) * steps_of(node) + _bias_sum(node, 4)
+    return gates * _directions(node) + f * 3 + g + h
+
+
+@rule("DynamicQuantizeLSTM", domain="com.microsoft", by_dtype=False)
+def dynamic_quantize_lstm(node: NodeView) -> Cost:
+    """int_macs = 4·S·H·(I + H), all else as LSTM; X and, in every step, h as DynamicQuantizeMatMul quantises A.
+
+    mul = 8·S·H for the scales of the products; int_ops = S·(I + H) for the zero points of X and h.
+    https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+    """
+    shape, hidden, directions = node.shape(0), int(node.attr("hidden_size", 0)), _directions(node)
+    inputs, steps = shape[-1], steps_of(node)
+    node.expect("rows and columns of W", node.shape(1)[1:], (inputs, 4 * hidden))
+    macs = hidden * 4 * (inputs + hidden)
+    adds = hidden * 4 * (2 if node.has(3) else 1)
+    per_step = Cost(macs=macs, int_macs=macs, int_ops=macs * 2 + inputs + hidden, mul=hidden * 8, add=adds)
+    state = QUANTISED * hidden
+    recurring = (per_step + state) * directions + gates_of_lstm(node) * hidden
+    once = QUANTISED * product(shape) + RANGE * (1 + shape[0] * directions)
+    return recurring * steps + once + _bias_sum(node, 4)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from wua_onnx.cost.registry import rule
-from wua_onnx.cost.value import Cost
-from wua_onnx.model.dims import Dim
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.cost.value import Cost, Estimate
+from wua_onnx.model.dims import Dim, Shape, ceildiv, maximum, product
+from wua_onnx.model.graph import NodeView
 
 
 def interpolated(mode: str, axes: int, elements: Dim) -> Cost:
@@ -27,16 +27,29 @@ def mode_of(node: NodeView, default: str = "nearest") -> str:
     return mode.decode() if isinstance(mode, bytes) else str(mode)
 
 
+def _stretched(mode: str, before: Shape, after: Shape) -> Cost:
+    """Return the cost of one output value where the kernel covers as much more of an axis as that axis shrinks."""
+    neighbours = 4 if "cubic" in mode else 2
+    cost, values = Cost(), product(after)
+    for old, new in zip(before, after, strict=True):
+        if old != new:
+            taps = maximum(neighbours, ceildiv(old * neighbours, new))
+            cost += Cost(mul=taps, add=taps - 1) * values
+            values = values * taps
+    return cost
+
+
 @rule("Resize")
 @rule("Upsample")
-def resize(node: NodeView) -> Cost:
+def resize(node: NodeView) -> Cost | Estimate:
     """0 for nearest; else for each output: linear 2 mul + 1 add, cubic 4 mul + 3 add, times 1 + n + … over the axes.
 
-    n = 2 or 4 neighbours; the axes whose size changes. Unknown with antialias. https://onnx.ai/onnx/operators/onnx__Resize.html
+    n = 2 or 4 neighbours; the axes whose size changes. With antialias n is larger by the factor that an axis shrinks
+    by, and the figure an estimate. https://onnx.ai/onnx/operators/onnx__Resize.html
     """
     before, after = node.shape(0), node.out_shape()
-    axes = sum(a != b for a, b in zip(before, after, strict=True))
     mode = mode_of(node)
     if mode != "nearest" and node.attr("antialias", 0):
-        raise ShapeUnknown("antialias stretches the kernel by the scale")
+        return Estimate(_stretched(mode, before, after), "antialias: the kernel covers n times the factor of each axis")
+    axes = sum(a != b for a, b in zip(before, after, strict=True))
     return interpolated(mode, axes, node.out_size())

@@ -8,7 +8,7 @@ from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim, product
 from wua_onnx.model.graph import NodeView, ShapeUnknown
 
-_FFT = "a radix-2 FFT: n/2·ceil(log2 n) butterflies of 4 mul and 6 add"
+FFT = "a radix-2 FFT: n/2·ceil(log2 n) butterflies of 4 mul and 6 add"
 _DRAW = "the draw of a uniform number itself is not counted"
 
 
@@ -20,7 +20,7 @@ def fft_of(length: Dim, lines: Dim) -> Cost:
     return Cost(mul=2 * length * levels, add=3 * length * levels) * lines
 
 
-@rule("DFT", estimate=_FFT)
+@rule("DFT", estimate=FFT)
 def dft(node: NodeView) -> Cost:
     """mul = 2·n·ceil(log2 n), add = 3·n·ceil(log2 n) for each line of n points; inverse: div = 2·n.
 
@@ -41,7 +41,7 @@ def dft(node: NodeView) -> Cost:
     return fft_of(points, lines) + inverse
 
 
-@rule("STFT", estimate=_FFT)
+@rule("STFT", estimate=FFT)
 def stft(node: NodeView) -> Cost:
     """As DFT for each frame, and mul = frame length for the window.
 

@@ -39,11 +39,18 @@ def det(node: NodeView) -> Cost:
 
     https://onnx.ai/onnx/operators/onnx__Det.html
     """
+    size = square_of(node)
+    inner = (size - 1) * size * (2 * size - 1) // 6
+    cost = Cost(mul=inner + max(size - 1, 0), add=inner, div=size * (size - 1) // 2)
+    return cost * product(node.shape(0)[:-2])
+
+
+def square_of(node: NodeView) -> int:
+    """Return how many rows and columns the matrices of the input have."""
     shape = node.shape(0)
     size = shape[-1]
     if not isinstance(size, int):
         raise ShapeUnknown("the size of the matrices is unknown")
     if len(shape) < 2 or shape[-2] != size:
         raise ShapeError(f"{node.where}: input: expected square matrices, got shape {shape}")
-    inner = (size - 1) * size * (2 * size - 1) // 6
-    return Cost(mul=inner + max(size - 1, 0), add=inner, div=size * (size - 1) // 2) * product(shape[:-2])
+    return size

@@ -6,10 +6,10 @@ from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules.contractions import conv_macs
 from wua_onnx.cost.rules.normalization import mean_of
 from wua_onnx.cost.rules.resize import interpolated, mode_of
-from wua_onnx.cost.value import Cost
+from wua_onnx.cost.value import Cost, Estimate
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.dims import Dim, ceildiv, product
+from wua_onnx.model.graph import NodeView
 
 
 @rule("AffineGrid")
@@ -22,6 +22,7 @@ def affine_grid(node: NodeView) -> Cost:
 
 
 @rule("GridSample")
+@rule("GridSample", domain="com.microsoft")
 def grid_sample(node: NodeView) -> Cost:
     """As Resize over all axes for each output; add = 2, mul = div = compare = 1 for each coordinate of the grid.
 
@@ -35,17 +36,26 @@ def grid_sample(node: NodeView) -> Cost:
 
 
 @rule("RoiAlign")
-def roi_align(node: NodeView) -> Cost:
+def roi_align(node: NodeView) -> Cost | Estimate:
     """For each output sampling_ratio² linear interpolations over 2 axes, and their mean or largest.
 
-    Unknown where sampling_ratio is 0, which fits the number of samples to each region.
+    sampling_ratio 0 fits the number of samples to each region, which is taken to be the whole image: an estimate.
     https://onnx.ai/onnx/operators/onnx__RoiAlign.html
     """
-    ratio = int(node.attr("sampling_ratio", 0))
-    if ratio < 1:
-        raise ShapeUnknown("sampling_ratio 0 fits the number of samples to each region")
-    outputs = node.out_size()
-    samples = outputs * ratio**2
+    ratio, image, outputs = int(node.attr("sampling_ratio", 0)), node.shape(0), node.out_size()
+    if ratio > 0:
+        return _pooled_samples(node, outputs, outputs * ratio**2)
+    each = product(ceildiv(image[axis], max(int(node.attr(f"output_{side}", 1)), 1)) for axis, side in _SIDES)
+    samples = outputs * each
+    return Estimate(
+        _pooled_samples(node, outputs, samples), "sampling_ratio 0: every region as large as the whole image"
+    )
+
+
+_SIDES = ((2, "height"), (3, "width"))
+
+
+def _pooled_samples(node: NodeView, outputs: Dim, samples: Dim) -> Cost:
     pooled = Cost(compare=samples - outputs) if mode_of(node, "avg") == "max" else mean_of(samples, outputs)
     return interpolated("linear", 2, samples) + pooled
 
