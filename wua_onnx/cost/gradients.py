@@ -157,7 +157,7 @@ def _in_layers(nodes: Iterable[ir.Node], model: Model) -> Iterator[ir.Value]:
         domain = "" if node.domain == "ai.onnx" else node.domain
         for index in _PLACES.get((domain, node.op_type), ()):
             value = node.inputs[index] if index < len(node.inputs) else None
-            if value is not None and value in model.constants and node.outputs[0] not in model.constants:
+            if node.outputs and value in model.constants and node.outputs[0] not in model.constants:
                 yield value
 
 

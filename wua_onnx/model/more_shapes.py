@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, TypeGuard
 
 import onnx_ir as ir
 
@@ -20,6 +20,8 @@ _MICROSOFT_LIKE = {  # the operator of ai.onnx whose output they have
     "DynamicQuantizeMatMul": "MatMul",
 }
 _MICROSOFT_LIKE_FIRST = ("BiasDropout", "BiasSoftmax")
+# A quotient of symbols that cancel stays text in their results (`2`), and is taken for a free dimension further on.
+_QUOTIENTS = {"Reshape": 5, "Expand": 8, "ConstantOfShape": 9}
 _ML_FLOATS_LIKE_FIRST = ("Imputer", "Normalizer", "Scaler")
 
 
@@ -28,6 +30,30 @@ def register() -> None:
     """Add what is missing to the registry of onnx_shape_inference, once."""
     _register_old()
     _register_others()
+    _register_quotients()
+
+
+def _register_quotients() -> None:
+    from onnx_shape_inference import registry
+
+    for op, since in _QUOTIENTS.items():
+        infer = registry.get("", op, version=since)
+        if infer is not None:
+            registry.register("", op, since_version=since)(_with_numbers(infer))
+
+
+def _with_numbers(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
+    def infer(ctx: Any, node: ir.Node) -> None:
+        infer_shape(ctx, node)
+        shape = node.outputs[0].shape
+        if shape is not None and any(_is_number(dim) for dim in shape):
+            node.outputs[0].shape = ir.Shape([int(str(dim.value)) if _is_number(dim) else dim for dim in shape])
+
+    return infer
+
+
+def _is_number(dim: int | ir.SymbolicDim) -> TypeGuard[ir.SymbolicDim]:
+    return isinstance(dim, ir.SymbolicDim) and dim.value is not None and dim.value.isdecimal()
 
 
 def _register_others() -> None:
