@@ -59,18 +59,19 @@ def instrument(
     opset = copy.opset_imports.setdefault("", 18)
     builder = Builder(copy, opset)
     batch = batch_symbol(model, batch_axis)
-    built: dict[Tap, Outputs] = {}
-    taps: dict[tuple[str, int], tuple[Tap, Outputs]] = {}
+    wanted: dict[tuple[str, int], Tap] = {}
     missing: dict[str, str] = {}
     for layer in layers.values():
         for index in range(len(layer.uses)):
             tap = _tap(layer, index, model, batch, precise)
             if isinstance(tap, str):
                 missing[layer.name] = tap
-                continue
-            if tap not in built:
-                built[tap] = builder.build(tap, by_name[tap.value])
-            taps[layer.name, index] = tap, built[tap]
+            else:
+                wanted[layer.name, index] = tap
+    # The first layer's tap comes last: onnxruntime orders a graph depth first from its last leaf, so that each
+    # activation is reduced, and freed, before the next layer runs.
+    built = {tap: builder.build(tap, by_name[tap.value]) for tap in reversed(dict.fromkeys(wanted.values()))}
+    taps = {key: (tap, built[tap]) for key, tap in wanted.items()}
     forget_shapes(copy)
     return Instrumented(model=serialized(copy), folder=folder_of(model), taps=taps, outputs=own, missing=missing)
 

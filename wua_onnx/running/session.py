@@ -65,6 +65,10 @@ class Session:
         wanted = providers(device)
         options = runtime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY + 1
+        # What is read early is freed early. A memory pattern would be one more arena beside the first run's, and
+        # taps in the blocked layout, which get new nodes, would come last in the default order.
+        options.enable_mem_pattern = False
+        options.execution_order = runtime.ExecutionOrder.PRIORITY_BASED
         if folder is not None:
             options.add_session_config_entry(_FOLDER_OPTION, str(folder))
         self._configure(runtime, options)
