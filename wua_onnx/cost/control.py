@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import onnx_ir as ir
 
@@ -16,9 +16,13 @@ from wua_onnx.model.dims import Dim, Expr, maximum, symbol, total
 from wua_onnx.model.graph import NodeView
 from wua_onnx.model.limits import MAX_GRAPH_DEPTH
 
+if TYPE_CHECKING:
+    from wua_onnx.cost.seen import Seen
+
 CONTROL_FLOW = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 Body: TypeAlias = Callable[[ir.Graph], list[NodeCost]]
 
+_GRAPHS = {"If": ("then_branch", "else_branch")}  # the others have a body
 _UNBOUNDED = 2**31  # exporters write the largest integer where a loop has no limit of its own
 _SAME_VALUE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
@@ -70,7 +74,7 @@ class _Part:
         return replace(self, cost=cost, backward=backward, read=self.read * trips, written=self.written * trips)
 
 
-def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int) -> NodeCost:
+def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int, seen: Seen | None = None) -> NodeCost:
     """Return the cost of `node` with everything its graphs do.
 
     Args:
@@ -79,6 +83,7 @@ def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int)
         body: counts the nodes of a graph.
         trips: names unknown trips.
         depth: how many graphs `node` lies inside of.
+        seen: an observed run; `body` then counts every execution of its nodes.
 
     Raises:
         LimitError: graphs lie inside each other too deep.
@@ -86,7 +91,10 @@ def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int)
     """
     if depth >= MAX_GRAPH_DEPTH:
         raise LimitError(f"{node.where}: expected graphs at most {MAX_GRAPH_DEPTH} deep, got more")
-    part, reason = _if(node, body) if node.op_type == "If" else _repeated(node, body, trips)
+    if seen is not None:
+        part, reason = _observed(node, body, seen)
+    else:
+        part, reason = _if(node, body) if node.op_type == "If" else _repeated(node, body, trips)
     return replace(
         empty,
         cost=part.cost,
@@ -114,8 +122,22 @@ def _graph(node: NodeView, name: str) -> ir.Graph:
     return graph
 
 
+def _observed(node: NodeView, body: Body, seen: Seen) -> tuple[_Part, str]:
+    """Return everything that the graphs of `node` did in the observed run."""
+    graphs = {name: _graph(node, name) for name in _GRAPHS.get(node.op_type, ("body",))}
+    times = {name: seen.times(graph) for name, graph in graphs.items()}
+    part = _Part.of([inner for name, graph in graphs.items() if times[name] for inner in body(graph)])
+    runs = seen.times(node.node.graph)
+    during = f" in {runs:,} runs" if runs != 1 else ""
+    if node.op_type != "If":
+        trips = "1 trip" if times["body"] == 1 else f"{times['body']:,} trips"
+        return part, f"{trips} of the body{during}: observed"
+    taken = [f"the {name}" if runs == 1 else f"{n:,} times the {name}" for name, n in times.items() if n]
+    return part, f"{', '.join(taken) or 'no branch'}: observed"
+
+
 def _if(node: NodeView, body: Body) -> tuple[_Part, str]:
-    branches = {name: _graph(node, name) for name in ("then_branch", "else_branch")}
+    branches = {name: _graph(node, name) for name in _GRAPHS["If"]}
     condition = node.const(0)
     if condition is not None and condition.size == 1:
         taken = "then_branch" if bool(condition.item()) else "else_branch"

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, registry
+from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, quantized, registry
 from wua_onnx.cost.backward import backward
-from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED
+from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED, Observed
 from wua_onnx.cost.report import CostReport, NodeCost
+from wua_onnx.cost.seen import Seen, all_executions
 from wua_onnx.cost.value import Cost, Estimate, Verdict
 from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol, total
 from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
 from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
+
+if TYPE_CHECKING:
+    from wua_onnx.observe.observations import Observations
 
 # What a rule runs into where ranks, attributes or their types are not those of the specification.
 _MALFORMED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -30,17 +35,21 @@ _SHAPE_OPS = frozenset({
 # fmt: on
 
 
-def count(model: Model, *, batch_axis: int = 0) -> CostReport:
+def count(model: Model, *, batch_axis: int = 0, observations: Observations | None = None) -> CostReport:
     """Count every node of `model` (conventions 1 to 14 of `wua_onnx.cost`).
 
     Args:
         model: the model; its weights are not read.
         batch_axis: the axis of the inputs that holds samples, for `samples_per_run`.
+        observations: a run of it, whose trips, branches and shapes are counted instead of what the graph tells.
 
     Raises:
         ShapeError: shapes contradict each other at a node.
+        DataError: the observations are of another model.
     """
-    walk = _Walk(model)
+    seen = Seen(model, observations) if observations is not None else None
+    model = seen.model if seen is not None else model
+    walk = _Walk(model, seen)
     by_node = tuple(walk.node(node) for node in model.nodes)
     live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
     activations, weights = lifetimes.activations(model, live), weights_of(model)
@@ -60,6 +69,7 @@ def count(model: Model, *, batch_axis: int = 0) -> CostReport:
         batch=_batch(model, batch_axis),
         trainable=walk.gradients.elements,
         dims=dict(model.bound),
+        observed=Observed(samples=observations.samples) if observations is not None else None,
     )
     shown = {**model.shown, **walk.trips.shown}
     return report.renamed({generated: symbol(name) for generated, name in shown.items()})
@@ -93,8 +103,8 @@ def _is_small_index(value: ir.Value) -> bool:
 class _Walk:
     """Counts the nodes of a model, and of the graphs inside them."""
 
-    def __init__(self, model: Model) -> None:
-        self.model, self.trips = model, control.Trips()
+    def __init__(self, model: Model, seen: Seen | None = None) -> None:
+        self.model, self.seen, self.trips = model, seen, control.Trips()
         self.gradients = gradients.find(model)
         self._shapes = _shape_values(model)
         self._depth = 0
@@ -102,17 +112,24 @@ class _Walk:
     def node(self, node: NodeView) -> NodeCost:
         """Return what `node` costs."""
         free = self._needless(node)
-        if free is not None:
-            return _node_cost(
-                node, Cost(), Verdict.FREE, free, memory.moved(node) if free is SHAPE_ARITHMETIC else (0, 0)
-            )
-        if node.op_type in control.CONTROL_FLOW and not node.domain:
+        if free is None and node.op_type in control.CONTROL_FLOW and not node.domain:
             empty = _node_cost(node, Cost(), Verdict.COUNTED, None, (0, 0))
-            return control.count(node, empty, self._graph, self.trips, self._depth)
+            return control.count(node, empty, self._graph, self.trips, self._depth, self.seen)
+        if self.seen is None:
+            return self._once(node, free)
+        return all_executions([(self._once(view, free), times) for view, times in self.seen.views(node)])
+
+    def _once(self, node: NodeView, free: str | None) -> NodeCost:
+        """Return what one execution of `node` costs; `free` says why it does no work on data, where it does none."""
+        if free is not None:
+            moved = memory.moved(node) if free is SHAPE_ARITHMETIC else (0, 0)
+            return _node_cost(node, Cost(), Verdict.FREE, free, moved)
         rule = registry.find(node.domain, node.op_type, node.opset)
         counted = _by_rule(node, rule) if rule is not None else self._by_body(node)
         if counted.verdict in (Verdict.FREE, Verdict.UNKNOWN):
             return counted
+        if quantized.is_fused(node):
+            counted = replace(counted, cost=replace(counted.cost, quantized_macs=counted.cost.macs))
         return replace(counted, backward=backward(node, counted.cost, self.gradients.values))
 
     def _by_body(self, node: NodeView) -> NodeCost:

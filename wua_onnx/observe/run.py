@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from wua_onnx.errors import RunError
 from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
 from wua_onnx.model.symbols import all_values
 from wua_onnx.observe.observations import Observations, Shape, Signature
 from wua_onnx.running.executions import Execution, Shapes, executions
@@ -39,7 +40,10 @@ def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit
         LimitError: weights given in memory exceed what one message can hold.
     """
     check_weights(model)
-    copy = replace(model, ir_model=model.ir_model.clone())
+    try:
+        copy = replace(model, ir_model=model.ir_model.clone())
+    except RuntimeError as error:  # a value that nothing defines
+        raise RunError(f"expected a graph that can be run, got {clean(str(error.__cause__ or error))}") from None
     prefix = _name_nodes(copy)
     places = _mark_graphs(copy, prefix)
     forget_shapes(copy.ir_model)
