@@ -13,7 +13,8 @@ The conventions, which rules cite by number:
     defining formula in the ONNX specification.
 5.  Data movement, shape arithmetic and casts are 0 FLOPs; their bytes are counted (Gather: the rows read).
 6.  What depends only on constants is computed once at load: 0 per run, listed apart.
-7.  Integer arithmetic goes to `int_ops` (2 per integer MAC), never to `flops`.
+7.  Integer arithmetic goes to `int_ops` (2 per integer MAC), never to `flops`. Conv, MatMul and Gemm between
+    DequantizeLinear and QuantizeLinear count as written, and beside that as `quantized_macs`.
 8.  Padded positions count as computed, as every published table does. ConvTranspose uses its *input* spatial size.
 9.  `If`: the dearer branch (an upper bound); `Loop`/`Scan`: trips times the body; an unknown trip count is a symbol.
 10. Attention counts the full square over past and present keys; a causal mask does not halve it.

@@ -75,6 +75,11 @@ class CostReport:
         return to_sympy(self.cost.int_macs)
 
     @property
+    def quantized_macs(self) -> Figure:
+        """The floating-point part of `macs` that a runtime which fuses Q/DQ groups does in integers (convention 7)."""
+        return to_sympy(self.cost.quantized_macs)
+
+    @property
     def flops(self) -> Figure:
         """Floating-point operations: two per floating-point MAC, plus all others."""
         return to_sympy(self.cost.flops)

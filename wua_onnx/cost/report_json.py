@@ -23,6 +23,7 @@ def to_dict(report: CostReport) -> dict[str, Any]:
     return {
         **_figures(report.cost, report.moved),
         "int_macs": to_json(report.cost.int_macs),
+        "quantized_macs": to_json(report.cost.quantized_macs),
         "kinds": {kind: to_json(getattr(report.cost, kind)) for kind in ("mul", "add", "div", "compare", "special")},
         "params": to_json(report.params),
         "weight_bytes": to_json(report.weight_bytes),

@@ -27,6 +27,8 @@ class Cost:
         int_macs: the integer part of `macs`.
         mul, add, div, compare, special: floating-point operations outside contractions.
         int_ops: integer operations, 2 per integer multiply-accumulate included.
+        quantized_macs: the part of `macs` that is written in floating point, and counted so, between DequantizeLinear
+            and QuantizeLinear: a runtime that fuses these groups does it in integers.
     """
 
     macs: Dim = 0
@@ -37,6 +39,7 @@ class Cost:
     compare: Dim = 0
     special: Dim = 0
     int_ops: Dim = 0
+    quantized_macs: Dim = 0
 
     @property
     def flops(self) -> Dim:

@@ -34,6 +34,7 @@ def cost_facts(cost: Json) -> list[Fact]:
         ("shared, counted once", _shared(cost)),
         ("weights", _weights(cost)),
         *((label, sign + _exact(cost[key], unit)) for label, key, unit in counts if _counts(cost[key])),
+        ("MACs in integers where Q/DQ is fused", _quantized(cost)),
         *((label, _bytes(cost[key])) for label, key in sizes if n.number(cost[key]) is not None),
         ("alive at the peak", _alive(cost)),
         ("key-value cache", f"{n.size(cost['kv_cache_bytes_per_token'])} per token" if _has_cache(cost) else ""),
@@ -47,6 +48,11 @@ _PEAK = "peak_activation_bytes"
 
 def _counts(value: n.Number) -> bool:
     return n.number(value) not in (None, 0)
+
+
+def _quantized(cost: Json) -> str:
+    value = cost.get("quantized_macs", 0)
+    return _exact(value, "MACs") if _counts(value) else ""
 
 
 def _has_cache(cost: Json) -> bool:

@@ -133,7 +133,8 @@ def paged_attention(node: NodeView) -> Cost:
 def longformer_attention(node: NodeView) -> Cost:
     """macs = tokens × inputs × columns of both projections + scores × 2 × head size.
 
-    scores = tokens × heads × (2·w + 1), w = window, on either side; then bias add, mul = add = scores for scale and mask, the softmax.
+    scores = tokens × heads × (2·w + 1), w = window, on either side; then bias add, mul = add = scores for scale and
+    mask, the softmax.
     """
     return longformer(node, weights=(1, 4), biases=(2, 5))
 
