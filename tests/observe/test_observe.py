@@ -265,13 +265,13 @@ def test_work_that_onnxruntime_writes_out_is_counted_or_said_to_be_unknown(growi
 
 def test_names_of_the_model_do_not_matter() -> None:
     graph = """
-    g (float[2,3] ran_n0_, int64 n) => (float[2,3] ran_g0_) {
+    g (float[2,3] ran0_n0_, int64 n) => (float[2,3] ran0_v0_) {
       t = Constant<value = bool {1}>()
-      [ran_n0_] h = Relu(ran_n0_)
-      [ran_n0_] ran_g0_ = Loop(n, t, h) <body = b (int64 i, bool c, float[2,3] v) => (bool on, float[2,3] w) {
-        on = Identity(c)  [ran_n0_] w = Add(v, v) }>
+      [ran0_n0_] h = Relu(ran0_n0_)
+      [ran0_n0_] ran0_v0_ = Loop(n, t, h) <body = b (int64 i, bool c, float[2,3] v) => (bool on, float[2,3] w) {
+        on = Identity(c)  [ran0_n0_] w = Add(v, v) }>
     }"""
-    assert observed(graph, ran_n0_=ones(2, 3), n=3).flops == 6 + 3 * 6
+    assert observed(graph, ran0_n0_=ones(2, 3), n=3).flops == 6 + 3 * 6
 
 
 def test_one_sample_is_run_and_counted() -> None:

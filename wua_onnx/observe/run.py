@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -42,8 +43,11 @@ def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit
     check_weights(model)
     try:
         copy = replace(model, ir_model=model.ir_model.clone())
-    except RuntimeError as error:  # a value that nothing defines
-        raise RunError(f"expected a graph that can be run, got {clean(str(error.__cause__ or error))}") from None
+    except RuntimeError as error:  # a value that nothing defines; onnx_ir wraps it once for every level
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        raise RunError(f"graph: expected one that can be run, got {clean(str(root))}") from None
     prefix = _name_nodes(copy)
     places = _mark_graphs(copy, prefix)
     forget_shapes(copy.ir_model)
@@ -55,9 +59,8 @@ def _name_nodes(model: Model) -> str:
     """Name every node by its number, in place; return what the names begin with, which nothing else does."""
     nodes = list(model.all_nodes())
     names = {node.name or "" for node in nodes} | {value.name or "" for value in all_values(model.ir_model)}
-    prefix = "ran"
-    while any(prefix in name for name in names):
-        prefix += "x"
+    taken = {int(number) for name in names for number in re.findall(r"ran([0-9]{1,9})_", name)}
+    prefix = f"ran{next(number for number in itertools.count() if number not in taken)}"
     for number, node in enumerate(nodes):
         node.name = f"{prefix}_n{number}_"
     return prefix
