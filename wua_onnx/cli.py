@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,16 +35,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         code: int = options.run(options)
+        sys.stdout.flush()
     except WuaError as error:
         print(f"wua-onnx: {error}", file=sys.stderr)
         return FAILED if isinstance(error, _FAILURES) else BAD_INPUT
     except BrokenPipeError:  # the reader of stdout went away, as `head` does
-        sys.stderr.close()
+        _drop_stdout()
         return FINE
+    except SystemExit as stop:
+        if stop.code != 1:  # which is how rich says that the reader went away
+            raise
+        return FINE
+    except OSError as error:
+        _drop_stdout()
+        print(f"wua-onnx: {error}", file=sys.stderr)
+        return FAILED
     except KeyboardInterrupt:
         print("wua-onnx: interrupted", file=sys.stderr)
         return FAILED
     return code
+
+
+def _drop_stdout() -> None:
+    """Send what is left in the buffer of stdout nowhere, so that Python does not fail on it while it ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

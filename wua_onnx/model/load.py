@@ -89,6 +89,13 @@ def _read(model: Any) -> tuple[ir.Model, Path | None]:
 
 
 def _read_file(path: Path) -> onnx.ModelProto:
+    try:
+        return _read_skeleton(path)
+    except OSError as error:
+        raise ModelError(f"{path}: expected a readable file, got {error.strerror or error}") from error
+
+
+def _read_skeleton(path: Path) -> onnx.ModelProto:
     if path.stat().st_size == 0:
         raise NotOnnxError(f"{path}: expected an ONNX model, got an empty file")
     with path.open("rb", buffering=0) as file:
