@@ -17,6 +17,7 @@ from rich.console import Console
 import wua_onnx as wua
 from wua_onnx.cli import main
 from wua_onnx.cost import CostReport, count
+from wua_onnx.cost.nodes import Observed
 from wua_onnx.errors import DataError, RunError, ShapeError
 from wua_onnx.model import load
 from wua_onnx.observe import Observations
@@ -124,6 +125,18 @@ def test_a_value_that_nothing_defines_is_an_error_of_the_run() -> None:
     report = wua.cost(model(graph), X, observe=True)
     assert report.observed is not None
     assert "nowhere" in str(report.observed.error)
+
+
+def test_names_that_are_no_utf8_cost_the_run_at_most(tmp_path: Path) -> None:
+    data = model("g (float[batch,5] x) => (float[batch,5] y) { [name] hidden = Relu(x)  y = Relu(hidden) }")
+    written = data.SerializeToString()
+    (tmp_path / "node.onnx").write_bytes(written.replace(b"name", b"nam\xff"))
+    report = wua.cost(tmp_path / "node.onnx", X, observe=True)
+    assert (report.observed, report.flops) == (Observed(samples=1), 10)
+    (tmp_path / "value.onnx").write_bytes(written.replace(b"hidden", b"hidde\xff"))
+    report = wua.cost(tmp_path / "value.onnx", X, observe=True)
+    assert report.observed is not None
+    assert "model: expected one that can be written" in str(report.observed.error)
 
 
 def test_a_report_says_what_it_rests_on_and_keeps_it_in_json(tmp_path: Path) -> None:

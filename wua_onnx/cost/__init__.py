@@ -17,6 +17,7 @@ The conventions, which rules cite by number:
     DequantizeLinear and QuantizeLinear count as written, and beside that as `quantized_macs`.
 8.  Padded positions count as computed, as every published table does. ConvTranspose uses its *input* spatial size.
 9.  `If`: the dearer branch (an upper bound); `Loop`/`Scan`: trips times the body; an unknown trip count is a symbol.
+    In the count of an observed run: what ran, every execution on the shapes that it had.
 10. Attention counts the full square over past and present keys; a causal mask does not halve it.
 11. Verdicts: counted, estimate (a stated formula), free (for a stated reason), unknown. Unknown work makes the total
     a lower bound, and `CostReport.bound` says so.

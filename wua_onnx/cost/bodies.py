@@ -33,7 +33,7 @@ def body_of(node: NodeView) -> Model | None:
     """
     try:
         schema: Any = onnx.defs.get_schema(node.op_type, node.opset, node.domain)
-    except onnx.defs.SchemaError:
+    except (onnx.defs.SchemaError, TypeError):  # TypeError: a name that is no UTF-8
         return None
     if not (schema.has_function or schema.has_context_dependent_function):
         return None

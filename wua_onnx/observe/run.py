@@ -14,11 +14,10 @@ import onnx_ir as ir
 
 from wua_onnx.errors import RunError
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.symbols import all_values
 from wua_onnx.observe.observations import Observations, Shape, Signature
 from wua_onnx.running.executions import Execution, Shapes, executions
-from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, serialized
+from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, root_cause, serialized
 from wua_onnx.running.session import TIME_LIMIT
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -44,10 +43,7 @@ def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit
     try:
         copy = replace(model, ir_model=model.ir_model.clone())
     except RuntimeError as error:  # a value that nothing defines; onnx_ir wraps it once for every level
-        root: BaseException = error
-        while root.__cause__ is not None:
-            root = root.__cause__
-        raise RunError(f"graph: expected one that can be run, got {clean(str(root))}") from None
+        raise RunError(f"graph: expected one that can be run, got {root_cause(error)}") from None
     prefix = _name_nodes(copy)
     places = _mark_graphs(copy, prefix)
     forget_shapes(copy.ir_model)
@@ -58,7 +54,8 @@ def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit
 def _name_nodes(model: Model) -> str:
     """Name every node by its number, in place; return what the names begin with, which nothing else does."""
     nodes = list(model.all_nodes())
-    names = {node.name or "" for node in nodes} | {value.name or "" for value in all_values(model.ir_model)}
+    # A name that is no UTF-8 is bytes.
+    names = {str(node.name) for node in nodes} | {str(value.name) for value in all_values(model.ir_model)}
     taken = {int(number) for name in names for number in re.findall(r"ran([0-9]{1,9})_", name)}
     prefix = f"ran{next(number for number in itertools.count() if number not in taken)}"
     for number, node in enumerate(nodes):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import onnx_ir as ir
 
-from wua_onnx.errors import LimitError
+from wua_onnx.errors import LimitError, RunError
 from wua_onnx.model import external
 from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
 from wua_onnx.model.symbols import all_values
 
 _MAX_MESSAGE = 2**31 - 2**20  # bytes; protobuf's limit
@@ -44,6 +45,7 @@ def serialized(model: ir.Model) -> bytes:
 
     Raises:
         LimitError: weights given in memory exceed what one message can hold.
+        RunError: it cannot be written: a name is no UTF-8, say.
     """
     held = sum(
         value.const_value.nbytes
@@ -54,4 +56,14 @@ def serialized(model: ir.Model) -> bytes:
         raise LimitError(
             f"weights in memory: expected at most 2 GiB, got {held:,} bytes: save the model to a file first"
         )
-    return bytes(ir.to_proto(model).SerializeToString())
+    try:
+        return bytes(ir.to_proto(model).SerializeToString())
+    except ir.serde.SerdeError as error:
+        raise RunError(f"model: expected one that can be written, got {root_cause(error)}") from None
+
+
+def root_cause(error: BaseException) -> str:
+    """Return the message of what `error` began with; onnx_ir wraps it once for every level of a graph."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return clean(str(error))
