@@ -159,7 +159,15 @@ SPEAKS: list[tuple[str, Evidence, str, str, str, int | None, str]] = [
         "exact",
     ),
     ("unused-initializers", evidence(weights=EXTERNAL), "unused", "7 stored elements", "low", None, "exact"),
-    ("work-on-constants", evidence(graph=ON_CONSTANTS), "e", "one node depends on constants only", "info", None, "exact"),
+    (
+        "work-on-constants",
+        evidence(graph=ON_CONSTANTS),
+        "e",
+        "one node depends on constants only",
+        "info",
+        None,
+        "exact",
+    ),
     ("uncounted-operators", evidence(graph=UNKNOWN), "cost", "no count for acme::Foo × 2", "info", None, "exact"),
     (
         "checker",

@@ -49,7 +49,6 @@ class Finding:
             "confidence": self.confidence,
         }
 
-
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Finding:
         """Return the finding that `to_dict` wrote."""
