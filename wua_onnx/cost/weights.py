@@ -55,7 +55,7 @@ class _Readers:
     """Finds the nodes that read a parameter in a run, past what is computed from it once at load."""
 
     def __init__(self, model: Model) -> None:
-        self._constants = model.constants
+        self._constants, self._running = model.constants, model.reachable
         self._outer: dict[ir.Node, ir.Node] = {}  # a node inside others -> the node of the main graph it lies in
         self.position: dict[ir.Node, int] = {}
         for index, view in enumerate(model.nodes):
@@ -70,15 +70,16 @@ class _Readers:
         return self._outer.get(node, node)
 
     def of(self, value: ir.Value) -> list[ir.Node]:
-        """Return the nodes that read `value` at run time; where there are none, those that do at load."""
-        at_load: dict[ir.Node, None] = {}
+        """Return the nodes that read `value` in a run; where there are none, those that do otherwise."""
+        others: dict[ir.Node, None] = {}
         at_run: dict[ir.Node, None] = {}
         pending = [value]
         while pending:
-            for use in pending.pop().uses():
-                if not use.node.outputs or any(output not in self._constants for output in use.node.outputs):
-                    at_run[use.node] = None
-                elif use.node not in at_load:
-                    at_load[use.node] = None
-                    pending.extend(use.node.outputs)
-        return list(at_run or at_load)
+            for node in (use.node for use in pending.pop().uses()):
+                if node in others or node in at_run:
+                    continue
+                at_load = bool(node.outputs) and all(output in self._constants for output in node.outputs)
+                runs = not at_load and self.outermost(node) in self._running
+                (at_run if runs else others)[node] = None
+                pending.extend(node.outputs if at_load else ())
+        return list(at_run or others)

@@ -23,6 +23,9 @@ The figures are multiply-accumulates of contractions (`macs`), floating-point op
 (the stated formula) or *free* (for the stated reason); an operator that is not listed and has no function body is
 *unknown*, and makes the total a lower bound. *Since* is the first opset version that a formula holds for.
 `If` counts its dearer branch; `Loop`, `Scan` and `SequenceMap` count their trips times their body.
+
+Where a line does not say otherwise, N stands for the elements that the operator works on, G for the groups that it
+reduces them to (one element of the output each), C for channels.
 """
 
 
@@ -63,5 +66,5 @@ def _sections(rules: Sequence[Rule]) -> Iterator[str]:
 
 def _formula(rule: Rule) -> str:
     """Return what is counted, and what an estimate assumes."""
-    reason = f" ({rule.reason})" if rule.count is not None and rule.reason else ""
-    return f"{rule.formula}{reason}"
+    text = rule.formula.rstrip(".")
+    return f"{text} ({rule.reason})" if rule.count is not None and rule.reason else text
