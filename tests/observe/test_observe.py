@@ -103,7 +103,7 @@ g (float[7,3] x, float most) => (float[7,3] y) {
 }"""
 
 
-@pytest.mark.parametrize("most", [1.0, 100.0, 5000.0])
+@pytest.mark.parametrize("most", [1.0, 100.0])
 def test_a_loop_costs_the_trips_it_made(most: float) -> None:
     total, trips, flops = 21.0, 0, 0
     while trips == 0 or total < most:
@@ -135,7 +135,7 @@ g (float[2,3] x, int64 n) => (float[2,3] y) {
 }"""
 
 
-@pytest.mark.parametrize("n", [0, 1, 5])
+@pytest.mark.parametrize("n", [0, 5])
 def test_loops_in_loops_and_branches_in_them(n: int) -> None:
     flops = less = 0
     for i in range(n):
@@ -315,3 +315,26 @@ def test_training_of_the_observed_sample() -> None:
     report = observed(UNTIL, x=ones(7, 3), most=np.float32(100.0))
     training = report.training(samples=14, epochs=2, factor=2.0)
     assert Fraction(training.flops) == Fraction(report.flops) * 3 * 14 * 2 / 7
+
+
+def test_a_loop_in_a_function_of_the_model() -> None:
+    function = """
+    <domain: "local", opset_import: ["" : 18]>
+    again (v, n) => (w) {
+      t = Constant<value = bool {1}>()
+      w = Loop(n, t, v) <body = b (int64 i, bool c, float[2,3] p) => (bool on, float[2,3] q) {
+        on = Identity(c)  q = Tanh(p) }>
+    }"""
+    graph = "g (float[2,3] x, int64 n, int64 m) => (float[2,3] y) { h = local.again(x, n)  y = local.again(h, m) }"
+    both = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 18, "local" : 1]>\n{graph}\n{function}')
+    report = wua.cost(both, {"x": ones(2, 3), "n": np.array(5), "m": np.array(7)}, observe=True)
+    assert (report.flops, report.bound) == ((5 + 7) * 6, "exact")
+
+
+def test_operators_of_other_domains_are_told_apart_by_name_too() -> None:
+    graph = "g (float[2,3] x, float[3] b) => (float[2,3] y) { h = com.microsoft.BiasGelu(x, b)  y = Relu(h) }"
+    own = onnx.parser.parse_model(f'<ir_version: 8, opset_import: ["" : 18, "com.microsoft" : 1]>\n{graph}')
+    loaded = load(own)
+    found = observe(loaded, {"x": ones(2, 3), "b": ones(3)})
+    assert found.nodes[0] == {(((2, 3), (3,)), ((2, 3),)): 1}
+    assert wua.cost(own, {"x": ones(2, 3), "b": ones(3)}, observe=True).cost == wua.cost(own).cost
