@@ -18,7 +18,7 @@ from google.protobuf.message import DecodeError
 from onnx_ir.passes.common import InlinePass
 
 from wua_onnx.errors import ModelError, NotOnnxError, ShapeError
-from wua_onnx.model import external, more_shapes, symbols, wire
+from wua_onnx.model import external, loops, more_shapes, symbols, wire
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import check_size, clean
 
@@ -210,7 +210,7 @@ def infer_shapes(model: ir.Model) -> list[str]:
 
     try:
         with _silent("onnx_shape_inference"), _silent("onnx_ir"):
-            infer_symbolic_shapes(model, warn_on_missing=False)
+            loops.infer(model, lambda: infer_symbolic_shapes(model, warn_on_missing=False))
     except Exception as error:  # many kinds, on malformed files
         return [f"shape inference stopped: {clean(str(error))}"]
     return []

@@ -31,6 +31,31 @@ def register() -> None:
     _register_old()
     _register_others()
     _register_quotients()
+    _register_loop()
+
+
+def _register_loop() -> None:
+    from onnx_shape_inference import registry
+
+    infer = registry.get("", "Loop", version=1)
+    if infer is not None:
+        registry.register("", "Loop", since_version=1)(_without_condition(infer))
+
+
+def _without_condition(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
+    """Let the condition of a Loop be left out, as its specification allows."""
+
+    def infer(ctx: Any, node: ir.Node) -> None:
+        if len(node.inputs) < 2 or node.inputs[1] is not None:
+            infer_shape(ctx, node)
+            return
+        node.replace_input_with(1, ir.Value(name="", type=ir.TensorType(ir.DataType.BOOL), shape=ir.Shape([])))
+        try:
+            infer_shape(ctx, node)
+        finally:
+            node.replace_input_with(1, None)
+
+    return infer
 
 
 def _register_quotients() -> None:
