@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from wua_onnx._audit import Audit as Audit
     from wua_onnx._audit import analyze as analyze
     from wua_onnx._audit import cost as cost
     from wua_onnx._classic import compute_weight_importance as compute_weight_importance
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from wua_onnx._classic import show as show
     from wua_onnx._compare import compare as compare
     from wua_onnx._layer_audit import LayerAudit as LayerAudit
+    from wua_onnx._result import Audit as Audit
     from wua_onnx._sources import convert as convert
     from wua_onnx.cost import CostReport as CostReport
     from wua_onnx.errors import WuaError as WuaError
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from wua_onnx.recording import Recording as Recording
 
 _HOMES = {
-    "Audit": "wua_onnx._audit",
+    "Audit": "wua_onnx._result",
     "CostReport": "wua_onnx.cost",
     "LayerAudit": "wua_onnx._layer_audit",
     "LayerMetrics": "wua_onnx.importance",

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from wua_onnx._audit import Audit, analyze
+from wua_onnx._audit import analyze
+from wua_onnx._result import Audit
 from wua_onnx.model.dim_json import from_json
 from wua_onnx.model.dims import to_sympy
 

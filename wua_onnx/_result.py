@@ -1,0 +1,197 @@
+"""`Audit`: the result of `analyze`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx import findings
+from wua_onnx._files import write_text
+from wua_onnx._layer_audit import LayerAudit, LiveLayer
+from wua_onnx.cost import CostReport
+from wua_onnx.errors import DataError, WuaError
+from wua_onnx.model import dims as d
+from wua_onnx.model.dim_json import from_json
+
+if TYPE_CHECKING:
+    import graphviz
+
+
+SCHEMA_VERSION = 1
+
+
+class Audit:
+    """The result of `analyze`.
+
+    Everything but the big arrays is in `to_dict`, from which every report is made; `from_json` gives the same audit
+    back without them.
+    """
+
+    def __init__(
+        self, data: Mapping[str, Any], *, live: Mapping[str, LiveLayer] | None = None, cost: CostReport | None = None
+    ) -> None:
+        self._data, self._live = data, live or {}
+        self._cost = cost
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """What is known of the model as a whole: name, file, producer, opsets, inputs, outputs."""
+        return MappingProxyType(self._data["model"])
+
+    @cached_property
+    def cost(self) -> CostReport:
+        """What a run costs."""
+        return self._cost if self._cost is not None else CostReport.from_dict(self._data["cost"])
+
+    @cached_property
+    def layers(self) -> Mapping[str, LayerAudit]:
+        """The layers by name, in the order of the file."""
+        return MappingProxyType(
+            {
+                part["name"]: LayerAudit(part, d.to_sympy(_macs(part)), self._live.get(part["name"]))
+                for part in self._data["layers"]
+            }
+        )
+
+    @property
+    def profile(self) -> Mapping[str, Any] | None:
+        """Measured times beside the count (JSON of `wua_onnx.observe.Profile`), or `error`; None if not asked for."""
+        found = self._data.get("profile")
+        return None if found is None else MappingProxyType(found)
+
+    @property
+    def coverage(self) -> Mapping[str, Any]:
+        """The account of the parameters: `parameters`, `analysed`, and `declined` with reasons."""
+        return MappingProxyType(self._data["coverage"])
+
+    @cached_property
+    def findings(self) -> tuple[findings.Finding, ...]:
+        """What to look at, gravest first."""
+        return tuple(findings.Finding.from_dict(finding) for finding in self._data["findings"])
+
+    @property
+    def total_weights(self) -> int:
+        """The number of weights in all layers."""
+        return int(self._data["totals"]["weights"])
+
+    @property
+    def effective_weights(self) -> float:
+        """The sum of e^H over the layers."""
+        return float(self._data["totals"]["effective_weights"])
+
+    @property
+    def utilization(self) -> float | None:
+        """Effective weights over weights; None for a model without layers."""
+        value: float | None = self._data["totals"]["utilization"]
+        return value
+
+    @property
+    def compression_potential(self) -> float | None:
+        """1 - utilization; None for a model without layers."""
+        value: float | None = self._data["totals"]["compression_potential"]
+        return value
+
+    @property
+    def average_redundancy(self) -> float | None:
+        """The mean of the layers' redundancies; None for a model without layers."""
+        value: float | None = self._data["totals"]["average_redundancy"]
+        return value
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit in JSON's own types."""
+        copy: dict[str, Any] = json.loads(json.dumps(self._data))
+        return copy
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the audit as JSON text, and write it to `path` where one is given.
+
+        Raises:
+            OutputError: `path` cannot be written.
+        """
+        text = json.dumps(self._data, ensure_ascii=False, allow_nan=False, indent=1)
+        if path is not None:
+            write_text(Path(path), text + "\n")
+        return text
+
+    @classmethod
+    def from_json(cls, path: str | Path) -> Audit:
+        """Return the audit that `to_json` wrote.
+
+        Raises:
+            DataError: the file is no audit of this schema version.
+        """
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: expected the JSON of an audit, got {error}") from error
+        version = data.get("schema_version") if isinstance(data, dict) else None
+        if version != SCHEMA_VERSION:
+            raise DataError(f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {version!r}")
+        return cls(data)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """Return the audit as one self-contained page, and write it to `path` where one is given.
+
+        Raises:
+            OutputError: `path` cannot be written.
+        """
+        from wua_onnx.report.html import render
+
+        page = render(self._data)
+        if path is not None:
+            write_text(Path(path), page)
+        return page
+
+    def to_markdown(self) -> str:
+        """Return the audit as Markdown."""
+        from wua_onnx.report.markdown import to_markdown
+
+        return to_markdown(self._data)
+
+    def to_pandas(self) -> Any:
+        """Return the layers as a data frame, one row each; raises MissingDependency without pandas."""
+        from wua_onnx.report.frame import layers_frame
+
+        return layers_frame(self._data)
+
+    def show(self) -> None:
+        """Print the audit in the terminal."""
+        from wua_onnx.report.terminal import print_audit
+
+        print_audit(self._data)
+        if self.profile is not None:
+            from wua_onnx.report.profile import print_profile
+
+            print_profile(self.profile)
+
+    def graph(self) -> graphviz.Digraph:
+        """Return the diagram of the graph, folded to at most 60 boxes."""
+        from wua_onnx.diagrams import dot
+
+        return dot.graph(self._data["diagrams"]["graph"])
+
+    def network(self) -> graphviz.Digraph:
+        """Return the diagram of the neurons; raises WuaError where the model is no stack of dense layers."""
+        from wua_onnx.diagrams import dot
+
+        diagram = self._data["diagrams"]["network"]
+        if diagram is None:
+            raise WuaError(f"{self._data['model']['name']}: expected a stack of dense layers, got none to draw")
+        return dot.network(diagram)
+
+    def _repr_html_(self) -> str:
+        from wua_onnx.report.html import render_inline
+
+        return render_inline(self._data)
+
+    def __repr__(self) -> str:
+        used = "no layers" if self.utilization is None else f"utilization {self.utilization:.1%}"
+        return f"<Audit of {self._data['model']['name']!r}: {len(self._data['layers'])} layers, {used}>"
+
+
+def _macs(part: Mapping[str, Any]) -> d.Dim:
+    return from_json(part["macs"]) or 0
