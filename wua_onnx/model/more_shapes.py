@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from typing import Any, TypeGuard
@@ -65,6 +66,29 @@ def _register_quotients() -> None:
         infer = registry.get("", op, version=since)
         if infer is not None:
             registry.register("", op, since_version=since)(_with_numbers(infer))
+    product = registry.get("", "ReduceProd", version=1)
+    if product is not None:
+        registry.register("", "ReduceProd", since_version=1)(_with_product(product))
+
+
+def _with_product(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
+    """ReduceProd over a whole shape, as tf2onnx writes it to flatten: its value is their product."""
+
+    def infer(ctx: Any, node: ir.Node) -> None:
+        infer_shape(ctx, node)
+        data = node.inputs[0]
+        dims = ctx.get_symbolic_value(data) if data is not None and data.shape is not None else None
+        if dims and data is not None and len(data.shape or ()) == 1 and _reduces_first(node):
+            ctx.set_symbolic_value(node.outputs[0], [math.prod(dims[1:], start=dims[0])])
+
+    return infer
+
+
+def _reduces_first(node: ir.Node) -> bool:
+    if len(node.inputs) < 2 or node.inputs[1] is None:
+        return _ints(node, "axes") in ([], [0], [-1]) and "noop_with_empty_axes" not in node.attributes
+    axes = ir.convenience.get_const_tensor(node.inputs[1])
+    return axes is not None and axes.numpy().tolist() in ([0], [-1])
 
 
 def _with_numbers(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
