@@ -329,6 +329,24 @@ SIX_BY_FOUR = Counter(int_ops=6 * 4 * 3 * 3)  # positions × channels, the large
             {"out": [(2, 3, 4, 6)]},
             [part("GridSample", (2, 3, 5, 7), (2, 4, 6, 2), opset=22)],
         ),
+        (
+            "BranchwiseRMSNorm",
+            [(B, S, 3, H), (H,)],
+            {"out": [(B, S, 3, H)]},
+            [part("RMSNormalization", (B, S, 3, H), (H,))],
+        ),
+        (
+            "BranchwiseRMSNorm",
+            [(B, S, 3 * H)],
+            {"out": [(B, S, 3 * H)], "num_branches": 3},
+            [part("LpNormalization", (B * S * 3, H)), Counter(add=B * S * 3, div=B * S * 3)],
+        ),
+        (
+            "QEmbedLayerNormalization",
+            [typed(INT32, B, S), None, typed(INT8, 99, H), typed(INT8, 50, H), None, typed(INT8, H), typed(INT8, H)],
+            {"outputs": 2, "out": [X, (B,)]},
+            [part("Add", X, X), NORM, Counter(mul=2 * B * S * H, int_ops=2 * B * S * H)],
+        ),
         ("TorchEmbedding", [(11, 7), typed(INT64, 5)], {"out": [(5, 7)]}, []),
     ],
 )

@@ -227,3 +227,28 @@ def test_malformed_nodes_raise_with_where_expected_and_got() -> None:
         ShapeError, match=r"Softmax \(node 'the_node'\): axis: expected one of a tensor of rank 2, got 5"
     ):
         cost_of("Softmax", (3, 5), axis=5)
+
+
+@pytest.mark.parametrize("mode", ["TF", "IDF"])
+def test_ngrams_are_counted_with_every_skip(mode: str) -> None:
+    """Every way to pick 1 to 3 of 7 words with equal gaps of 1 or 2; a single word has no gap."""
+    picked = {tuple(range(at, at + n * gap, gap)) for n in (1, 2, 3) for gap in (1, 2) for at in range(7)}
+    grams = sum(max(words) < 7 for words in picked)
+    settings: dict[str, Any] = {"min_gram_length": 1, "max_gram_length": 3, "max_skip_count": 1, "mode": mode}
+    settings |= {"ngram_counts": [0, 2, 4], "ngram_indexes": [0, 1, 2], "pool_int64s": [1, 2, 1, 2, 1, 2, 3]}
+    node = cost_of("TfIdfVectorizer", typed(INT64, 5, 7), **settings, out=[(5, 3)])
+    assert node.verdict is Verdict.ESTIMATE
+    assert figures(node) == Counter(add=5 * grams, mul=0 if mode == "TF" else 15)
+
+
+def test_mel_filters_are_an_estimate() -> None:
+    def run() -> None:
+        ten, step, low = Scalar(10.0), Scalar(0.5), Scalar(1.0)
+        edges = [(ten ** ((step * m + low) / 2595) - 1) * 700 * 33 / 16000 for m in range(4 + 2)]
+        widths = [(b - a, c - b) for a, b, c in zip(edges, edges[1:], edges[2:], strict=False)]
+        for frequency in scalars(np.arange(17)):  # on the rising slope of one filter and the falling one of another
+            (frequency - edges[1]) / widths[1][0], (edges[2] - frequency) / widths[0][1]
+
+    node = cost_of("MelWeightMatrix", typed(INT64), typed(INT64), typed(INT64), (), (), out=[(17, 4)])
+    assert node.verdict is Verdict.ESTIMATE
+    assert figures(node) == counted(run)

@@ -185,6 +185,14 @@ def gated_rms_norm(node: NodeView) -> Cost:
     return rms_norm_of(elements, elements // length) + (SIGMOID + Cost(mul=2 if silu else 1)) * elements
 
 
+@rule("BranchwiseRMSNorm", domain=MS)
+def branchwise_rms_norm(node: NodeView) -> Cost:
+    """As RMSNormalization over each branch; mul = N less without a scale."""
+    elements, branches = node.size(0), int(node.attr("num_branches", 0))
+    groups = _rows(node) * branches if branches else _rows(node)
+    return rms_norm_of(elements, groups) + Cost(mul=0 if node.has(1) else elements * -1)
+
+
 @rule("LinearAttentionGate", domain=MS)
 def linear_attention_gate(node: NodeView) -> Cost:
     """For a: add = 2·N, special = 2·N, mul = N: scale · softplus(a + bias); for b a sigmoid."""

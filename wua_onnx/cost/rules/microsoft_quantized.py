@@ -12,7 +12,7 @@ from wua_onnx.cost.rules.activations import SIGMOID
 from wua_onnx.cost.rules.attention import attend, part
 from wua_onnx.cost.rules.contractions import conv_macs, matmul_macs
 from wua_onnx.cost.rules.microsoft_fused import FAST_GELU, MS, function_of
-from wua_onnx.cost.rules.normalization import mean_of
+from wua_onnx.cost.rules.normalization import layer_norm_of, mean_of
 from wua_onnx.cost.rules.quantization import QUANTISED, RANGE, centred, dequantised, int_macs, requantised
 from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost
@@ -193,3 +193,12 @@ def _expert_function(node: NodeView) -> Cost:
     if text == "gelu":
         return FAST_GELU
     return SIGMOID + Cost(mul=3) if text == "swiglu" else function_of(node, "activation_type")
+
+
+@rule("QEmbedLayerNormalization", domain=MS, by_dtype=False)
+def qembed_layer_normalization(node: NodeView) -> Cost:
+    """As EmbedLayerNormalization, every row read dequantised (int_ops, mul) before it is added."""
+    tokens, hidden = product(node.shape(0)), node.shape(2)[-1]
+    elements, tables = tokens * hidden, 3 if node.has(4) else 2
+    rows = dequantised(elements * tables) + Cost(add=elements * (tables - 1))
+    return rows + Cost(int_ops=node.size(7) if node.has(7) else 0) + layer_norm_of(elements, tokens, bias=True)
