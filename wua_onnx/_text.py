@@ -27,6 +27,8 @@ def shortened(text: object, limit: int) -> str:
 
 
 def _escaped(text: str) -> str:
+    if text.isascii() and text.isprintable():
+        return text
     return "".join(c if c == " " or unicodedata.category(c)[0] not in "CZ" else _code(c) for c in text)
 
 
