@@ -170,14 +170,27 @@ def _larger(a: Cost, b: Cost) -> Cost:
 
 
 def _repeated(node: NodeView, body: Body, trips: Trips) -> tuple[_Part, str]:
-    part = _Part.of(body(_graph(node, "body")))
+    part, varies = _Part.of(body(_graph(node, "body"))), node.op_type == "Loop" and _shapes_may_change(node)
+    if varies and part.verdict is Verdict.COUNTED and part.cost != Cost():
+        part = replace(part, verdict=Verdict.ESTIMATE)
+    note = "; every trip counted on the same shapes, which may change" if varies else ""
     times, may_stop = {"Loop": _loop_trips, "Scan": _scan_trips}.get(node.op_type, _no_trips)(node)
     if times is None:
-        return part.times(trips.new(node)), "trips × the body; nothing in the graph tells how many"
+        return part.times(trips.new(node)), f"trips × the body; nothing in the graph tells how many{note}"
     counted = part.times(times)
     if may_stop:
-        return replace(counted, upper=True), f"at most {node.model.text(times)} trips of the body"
-    return counted, f"{node.model.text(times)} trips of the body"
+        return replace(counted, upper=True), f"at most {node.model.text(times)} trips of the body{note}"
+    return counted, f"{node.model.text(times)} trips of the body{note}"
+
+
+def _shapes_may_change(node: NodeView) -> bool:
+    """Return whether what a Loop carries may have another shape on every trip: one that the first does not tell."""
+    graph, shape = _graph(node, "body"), node.model.shape
+    for first, inside, result in zip(node.node.inputs[2:], graph.inputs[2:], graph.outputs[1:], strict=False):
+        shapes = {shape(value) if value is not None else None for value in (first, inside, result)}
+        if None in shapes or len(shapes) > 1:
+            return True
+    return False
 
 
 def _no_trips(node: NodeView) -> tuple[Dim | None, bool]:
