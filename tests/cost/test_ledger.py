@@ -10,6 +10,7 @@ import pytest
 
 from wua_onnx.cost import registry
 from wua_onnx.cost.control import CONTROL_FLOW
+from wua_onnx.cost.searches import DOMAIN, SEARCHES
 from wua_onnx.cost.value import Verdict
 
 # Operators of ai.onnx that onnx itself does not define: onnxruntime's optimizers write them.
@@ -47,7 +48,8 @@ def bodied() -> set[tuple[str, str]]:
 
 
 def registered() -> set[tuple[str, str]]:
-    return {(rule.domain, rule.op) for rule in registry.all_rules()} | {("", op) for op in CONTROL_FLOW}
+    graphs = {("", op) for op in CONTROL_FLOW} | {(DOMAIN, op) for op in SEARCHES}
+    return {(rule.domain, rule.op) for rule in registry.all_rules()} | graphs
 
 
 def test_every_operator_is_accounted_for() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, quantized, registry
+from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, quantized, registry, searches
 from wua_onnx.cost.backward import backward
 from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED, Observed
 from wua_onnx.cost.report import CostReport, NodeCost
@@ -115,6 +115,9 @@ class _Walk:
         if free is None and node.op_type in control.CONTROL_FLOW and not node.domain:
             empty = _node_cost(node, Cost(), Verdict.COUNTED, None, (0, 0))
             return control.count(node, empty, self._graph, self.trips, self._depth, self.seen)
+        if free is None and self.seen is None and searches.is_search(node):
+            empty = _node_cost(node, Cost(), Verdict.ESTIMATE, None, (0, 0))
+            return searches.count(node, empty, self._graph, self.trips)
         if self.seen is None:
             return self._once(node, free)
         return all_executions([(self._once(view, free), times) for view, times in self.seen.views(node)])
