@@ -232,6 +232,9 @@ def test_shapes_that_change_from_trip_to_trip_are_counted_trip_by_trip() -> None
     assert loop.outputs == ((12, 3), (5, 3))
     assert loop.bytes_read + loop.bytes_written == moved
     assert report.peak_activation_bytes > 4 * 12 * 3
+    static = next(node for node in wua.cost(model(GROWING)).by_node if node.op == "Loop")
+    assert static.verdict == "estimate"
+    assert str(static.reason).endswith("every trip counted on the same shapes, which may change")
 
 
 def test_shape_arithmetic_moves_its_bytes_on_every_trip() -> None:
