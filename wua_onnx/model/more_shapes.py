@@ -20,7 +20,12 @@ _MICROSOFT_LIKE = {  # the operator of ai.onnx whose output they have
     "MatMulIntegerToFloat": "MatMul",
     "DynamicQuantizeMatMul": "MatMul",
 }
-_MICROSOFT_LIKE_FIRST = ("BiasDropout", "BiasSoftmax")
+_MICROSOFT_LIKE_FIRST = (
+    *("BiasDropout", "BiasSoftmax", "BitmaskBiasDropout", "BitmaskDropout", "BranchwiseRMSNorm", "DecoderAttention"),
+    *("GatedAdd", "GatedRMSNorm", "Inverse", "LongformerAttention", "MRotaryEmbedding", "QOrderedAttention"),
+    *("QOrderedGelu", "QOrderedLayerNormalization", "QOrderedLongformerAttention", "ScaledSiLU"),
+)
+_MICROSOFT_N_COLUMNS = ("MatMulBnb4", "MatMulNBitsMlp")  # as many columns as the attribute N says
 # A quotient of symbols that cancel stays text in their results (`2`), and is taken for a free dimension further on.
 _QUOTIENTS = {"Reshape": 5, "Expand": 8, "ConstantOfShape": 9}
 _ML_FLOATS_LIKE_FIRST = ("Imputer", "Normalizer", "Scaler")
@@ -112,7 +117,7 @@ def _register_others() -> None:
     functions |= {("ai.onnx.ml", op): _floats_like_first for op in _ML_FLOATS_LIKE_FIRST}
     functions["com.microsoft", "QuantizeLinear"] = _like_first_typed_by(2)
     functions["com.microsoft", "DequantizeLinear"] = _like_first_typed_by(1)
-    functions["com.microsoft", "MatMulBnb4"] = _n_columns
+    functions |= {("com.microsoft", op): _n_columns for op in _MICROSOFT_N_COLUMNS}
     for op, twin in _MICROSOFT_LIKE.items():
         functions["com.microsoft", op] = _then_float(registry.get("", twin, version=13))
     for (domain, op), function in functions.items():
@@ -163,7 +168,7 @@ def _then_float(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, i
 
 
 def _n_columns(ctx: Any, node: ir.Node) -> None:
-    """MatMulBnb4: the columns are the attribute N."""
+    """The columns are the attribute N."""
     first = node.inputs[0]
     if first is not None and first.shape is not None and "N" in node.attributes:
         ctx.set_shape_and_dtype(

@@ -1,0 +1,54 @@
+"""Shapes of com.microsoft operators against those that onnxruntime infers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+import onnxruntime
+import pytest
+from onnx import TensorProto, helper
+
+from wua_onnx.model import load
+
+X = (2, 3, 5)
+
+
+def model_of(op: str, shapes: list[tuple[int, ...]], attributes: dict[str, Any]) -> onnx.ModelProto:
+    names = [f"x{index}" for index in range(len(shapes))]
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in zip(names, shapes, strict=True)
+    ]
+    node = helper.make_node(op, names, ["y"], domain="com.microsoft", **attributes)
+    graph = helper.make_graph([node], "one", values, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+def inferred(model: onnx.ModelProto) -> Any:
+    found = load(model)
+    return found.shape(found.ir_model.graph.outputs[0])
+
+
+@pytest.mark.parametrize(
+    ("op", "shapes"),
+    [
+        ("BranchwiseRMSNorm", [(2, 3, 4, 5), (5,)]),
+        ("GatedAdd", [X, X, (2, 3, 1)]),
+        ("GatedRMSNorm", [(2, 3, 15), (5,), (2, 3, 15)]),
+        ("Inverse", [(2, 5, 5)]),
+        ("ScaledSiLU", [X]),
+    ],
+)
+def test_shapes_are_those_of_onnxruntime(op: str, shapes: list[tuple[int, ...]]) -> None:
+    model = model_of(op, shapes, {})
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert inferred(model) == tuple(session.get_outputs()[0].shape)
+
+
+def test_operators_that_run_on_a_gpu_only() -> None:
+    """Their specification says that the output has the shape of the input; of MatMulNBitsMlp, N columns."""
+    assert inferred(model_of("LongformerAttention", [(2, 8, 12)], {"num_heads": 3, "window": 2})) == (2, 8, 12)
+    assert inferred(model_of("DecoderAttention", [(7, 2, 12)], {"num_heads": 3})) == (7, 2, 12)
+    assert inferred(model_of("BitmaskDropout", [X], {})) == X
+    assert inferred(model_of("MatMulNBitsMlp", [(2, 3, 32)], {"K": 32, "N": 7})) == (2, 3, 7)
