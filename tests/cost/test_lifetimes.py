@@ -18,7 +18,7 @@ from wua_onnx.cost import count
 from wua_onnx.errors import ShapeError
 from wua_onnx.model import load
 
-from .small import X, counted, model, node, value, weight
+from .weightless import X, counted, model, node, value, weight
 
 
 @dataclass(frozen=True)

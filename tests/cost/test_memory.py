@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from wua_onnx.cost import count
 from wua_onnx.model import load
 
-from .small import FLOAT, Shape, X, counted, model, node, value, weight
+from .weightless import FLOAT, Shape, X, counted, model, node, value, weight
 
 # Weights ---------------------------------------------------------------------------------------------------------
 
