@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from wua_onnx.cost import control
 from wua_onnx.cost.nodes import NodeCost
+from wua_onnx.cost.trips import Trips
 from wua_onnx.cost.value import Verdict
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, total
@@ -28,7 +29,7 @@ def is_search(node: NodeView) -> bool:
     return node.domain == DOMAIN and node.op_type in SEARCHES
 
 
-def count(node: NodeView, empty: NodeCost, body: control.Body, trips: control.Trips) -> NodeCost:
+def count(node: NodeView, empty: NodeCost, body: control.Body, trips: Trips) -> NodeCost:
     """Return the cost of `node`: the graphs that read the prompt once, the decoder as often as a symbol says.
 
     Args:

@@ -12,6 +12,7 @@ from wua_onnx.cost.backward import backward
 from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED, Observed
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.seen import Seen, all_executions
+from wua_onnx.cost.trips import Trips
 from wua_onnx.cost.value import Cost, Estimate, Verdict
 from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
@@ -104,7 +105,7 @@ class _Walk:
     """Counts the nodes of a model, and of the graphs inside them."""
 
     def __init__(self, model: Model, seen: Seen | None = None) -> None:
-        self.model, self.seen, self.trips = model, seen, control.Trips()
+        self.model, self.seen, self.trips = model, seen, Trips()
         self.gradients = gradients.find(model)
         self._shapes = _shape_values(model)
         self._depth = 0
@@ -112,7 +113,8 @@ class _Walk:
     def node(self, node: NodeView) -> NodeCost:
         """Return what `node` costs."""
         free = self._needless(node)
-        if free is None and node.op_type in control.CONTROL_FLOW and not node.domain:
+        calls = self.seen is not None and bool(node.graphs())
+        if free is None and (calls or (node.op_type in control.CONTROL_FLOW and not node.domain)):
             empty = _node_cost(node, Cost(), Verdict.COUNTED, None, (0, 0))
             return control.count(node, empty, self._graph, self.trips, self._depth, self.seen)
         if free is None and self.seen is None and searches.is_search(node):
