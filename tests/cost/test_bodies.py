@@ -201,6 +201,15 @@ def test_what_cannot_be_told_inside_is_unknown_by_name() -> None:
     assert report.bound == "lower"
 
 
+def test_a_malformed_graph_inside_a_node_is_unknown_and_logs_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    nowhere = modified("score", "Add")
+    nowhere.node[0].input[1] = "nowhere"
+    qkv: list[Given] = [(B, H, Q, D), (B, H, K, D), (B, H, K, V)]
+    report = count(load(one_node("FlexAttention", *qkv, score_mod=nowhere, **PREVIEW)))
+    assert report.unsupported
+    assert caplog.records == []
+
+
 def test_operators_without_a_function_have_no_body() -> None:
     (conv,) = load(one_node("Conv", (1, 3, 7, 5), (4, 3, 3, 2))).nodes
     (strange,) = load(one_node("Strange", (1,), domain="com.acme", opset=1)).nodes

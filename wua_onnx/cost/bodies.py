@@ -15,7 +15,7 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
 from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
 from wua_onnx.model.limits import clean
-from wua_onnx.model.load import infer_shapes
+from wua_onnx.model.load import infer_shapes, silent
 from wua_onnx.model.symbols import all_values
 
 _CALL = "wua_onnx.body"  # the domain of the call that is written out
@@ -38,7 +38,8 @@ def body_of(node: NodeView) -> Model | None:
     if not (schema.has_function or schema.has_context_dependent_function):
         return None
     try:
-        return _model_of(node, schema)
+        with silent("onnx_ir"):  # it writes names of the node to stderr
+            return _model_of(node, schema)
     except ShapeUnknown:
         raise
     except Exception as problem:  # many kinds, on nodes that are not what their specification says

@@ -130,7 +130,7 @@ def _recognise(head: bytes, problem: object) -> str:
 
 def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
     try:
-        with _silent("onnx_ir"):  # it writes text of the file to stderr
+        with silent("onnx_ir"):  # it writes text of the file to stderr
             return ir.from_proto(proto)
     except Exception as error:  # onnx_ir raises many kinds on malformed files
         raise ModelError(
@@ -140,7 +140,7 @@ def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
 
 def _inlined(model: ir.Model) -> ir.Model:
     try:
-        with _silent("onnx_ir"):
+        with silent("onnx_ir"):
             return InlinePass()(model).model
     except Exception as error:  # many kinds, on malformed functions and calls
         raise ModelError(
@@ -209,7 +209,7 @@ def infer_shapes(model: ir.Model) -> list[str]:
     more_shapes.register()
 
     try:
-        with _silent("onnx_shape_inference"), _silent("onnx_ir"):
+        with silent("onnx_shape_inference"), silent("onnx_ir"):
             loops.infer(model, lambda: infer_symbolic_shapes(model, warn_on_missing=False))
     except Exception as error:  # many kinds, on malformed files
         return [f"shape inference stopped: {clean(str(error))}"]
@@ -217,7 +217,7 @@ def infer_shapes(model: ir.Model) -> list[str]:
 
 
 @contextmanager
-def _silent(name: str) -> Iterator[None]:
+def silent(name: str) -> Iterator[None]:
     """Let the logger `name` and those below it say nothing."""
     logger = logging.getLogger(name)
     level = logger.level
@@ -228,4 +228,4 @@ def _silent(name: str) -> Iterator[None]:
         logger.setLevel(level)
 
 
-__all__ = ["Dims", "infer_shapes", "load"]
+__all__ = ["Dims", "infer_shapes", "load", "silent"]
