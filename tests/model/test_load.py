@@ -275,6 +275,20 @@ def test_names_that_are_no_utf8_are_shown(tmp_path: Path) -> None:
     assert list(report.unsupported.values()) == [1]
 
 
+def test_names_that_are_no_utf8_become_text_and_stay_apart(tmp_path: Path) -> None:
+    chain = [("x", "mid_1"), ("mid_1", "mid_2"), ("mid_2", "y")]
+    nodes = [helper.make_node("Relu", [source], [target], name="node") for source, target in chain]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 7]) for name in ("x", "y")]
+    proto = helper.make_model(helper.make_graph(nodes, "g", ends[:1], ends[1:]))
+    data = proto.SerializeToString().replace(b"node", b"nod\xff").replace(b"mid_", b"mid\xff")
+    (tmp_path / "model.onnx").write_bytes(data)
+    found = load(tmp_path / "model.onnx").nodes
+    assert all(isinstance(node.node.name, str) for node in found)
+    names = [node.node.outputs[0].name for node in found]
+    assert all(isinstance(name, str) for name in names)
+    assert len(set(names)) == 3
+
+
 def test_weights_are_read_through_a_link_to_the_model_and_from_a_hard_linked_file(tmp_path: Path) -> None:
     """Download caches keep `model.onnx` as a link; package installers make hard links."""
     (tmp_path / "blobs").mkdir()

@@ -127,16 +127,13 @@ def test_a_value_that_nothing_defines_is_an_error_of_the_run() -> None:
     assert "nowhere" in str(report.observed.error)
 
 
-def test_names_that_are_no_utf8_cost_the_run_at_most(tmp_path: Path) -> None:
+def test_names_that_are_no_utf8_do_no_harm(tmp_path: Path) -> None:
     data = model("g (float[batch,5] x) => (float[batch,5] y) { [name] hidden = Relu(x)  y = Relu(hidden) }")
     written = data.SerializeToString()
-    (tmp_path / "node.onnx").write_bytes(written.replace(b"name", b"nam\xff"))
-    report = wua.cost(tmp_path / "node.onnx", X, observe=True)
-    assert (report.observed, report.flops) == (Observed(samples=1), 10)
-    (tmp_path / "value.onnx").write_bytes(written.replace(b"hidden", b"hidde\xff"))
-    report = wua.cost(tmp_path / "value.onnx", X, observe=True)
-    assert report.observed is not None
-    assert "model: expected one that can be written" in str(report.observed.error)
+    for name in (b"name", b"hidden"):  # of a node, of a value
+        (tmp_path / "model.onnx").write_bytes(written.replace(name, name[:-1] + b"\xff"))
+        report = wua.cost(tmp_path / "model.onnx", X, observe=True)
+        assert (report.observed, report.flops) == (Observed(samples=1), 10)
 
 
 def test_a_report_says_what_it_rests_on_and_keeps_it_in_json(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def load(model: Any, *, dims: Dims | None = None) -> Model:
     ir_model, path = _read(model)
     folder = path.parent if path else Path.cwd()
     _check_types(ir_model)
+    _decode_names(ir_model)
     external.locate(ir_model, folder, path)
     check_size(ir_model)
     if ir_model.functions:
@@ -146,6 +147,22 @@ def _inlined(model: ir.Model) -> ir.Model:
         raise ModelError(
             f"functions: expected calls that can be written out, got {type(error).__name__}: {clean(str(error))}"
         ) from error
+
+
+def _decode_names(model: ir.Model) -> None:
+    """Make names text: protobuf hands over those that are no valid UTF-8 as bytes."""
+    for node in model.graph.all_nodes():
+        if isinstance(node.name, bytes):
+            node.name = node.name.decode("utf-8", "backslashreplace")
+    values = list(symbols.all_values(model))
+    taken = {value.name for value in values}
+    for value in values:
+        if isinstance(value.name, bytes):
+            name = value.name.decode("utf-8", "backslashreplace")
+            while name in taken:
+                name += "_"
+            value.name = name
+            taken.add(name)
 
 
 def _check_types(model: ir.Model) -> None:
