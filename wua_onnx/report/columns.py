@@ -9,6 +9,7 @@ from typing import Any
 from wua_onnx.report.rows import NOTHING, CostRow, LayerRow, Reading
 
 WIDE = 110  # columns of a console from which every column is shown
+NARROW = 80  # columns of a console below which titles fold
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wua_onnx.report import columns
-from wua_onnx.report.columns import WIDE, Column
+from wua_onnx.report.columns import NARROW, WIDE, Column
 from wua_onnx.report.method import Fact
 from wua_onnx.report.rows import FindingRow
 from wua_onnx.report.verdict import Bound
@@ -101,7 +101,8 @@ def table(shown: Sequence[Column], rows: Sequence[Any], console: Console) -> Tab
     grid = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_edge=False)
     for column in shown:
         justify: Literal["left", "right"] = "right" if column.right else "left"
-        grid.add_column(Text(column.title), justify=justify, overflow="fold", min_width=len(column.title))
+        least = len(column.title) if console.width >= NARROW else None
+        grid.add_column(Text(column.title), justify=justify, overflow="fold", min_width=least)
     for row in rows:
         cells = [column.cell(row) for column in shown]
         grid.add_row(*(Text(cell.text, style=_STYLES.get(cell.style, "")) for cell in cells))
