@@ -69,6 +69,7 @@ def test_compare_names_layers_that_only_one_has() -> None:
 def shown(comparison: Any) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
     print_comparison(comparison, console)
+    # the file is a StringIO
     return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
 
 

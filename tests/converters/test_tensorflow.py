@@ -208,6 +208,7 @@ def test_function_and_module(tmp_path: Path) -> None:
             super().__init__()
             self.w = tf.Variable(samples(5, 3), name="w")
 
+        # tensorflow is untyped
         @tf.function(input_signature=[tf.TensorSpec([None, 5], tf.float32, name="x")])  # type: ignore[untyped-decorator]
         def __call__(self, x: Any) -> Any:
             return tf.nn.relu(x @ self.w)

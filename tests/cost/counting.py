@@ -18,7 +18,7 @@ TICKS: Counter[str] = Counter()  # of the run in progress: mul, add, div, compar
 
 
 def _value(other: object) -> float:
-    return other.value if isinstance(other, Scalar) else float(other)  # type: ignore[arg-type]
+    return other.value if isinstance(other, Scalar) else float(other)  # type: ignore[arg-type] # numbers of any kind, checked by float
 
 
 def _binary(kind: str, apply: Callable[[float, float], float]) -> Callable[[Scalar, object], Any]:
@@ -55,7 +55,7 @@ class Scalar:
     """A float whose arithmetic is counted in `TICKS`."""
 
     __slots__ = ("value",)
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # equality is counted, so no hash
 
     def __init__(self, value: float) -> None:
         self.value = float(value)

@@ -44,6 +44,7 @@ def unknown() -> set[tuple[str, str]]:
 def bodied() -> set[tuple[str, str]]:
     """The operators that onnx defines by a function in their newest version."""
     newest = onnx.defs.get_all_schemas()
+    # onnx's stubs lack these
     return {(s.domain, s.name) for s in newest if s.has_function or s.has_context_dependent_function}  # type: ignore[attr-defined]
 
 

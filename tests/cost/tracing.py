@@ -18,7 +18,7 @@ class Traced:
     """A value that needs a gradient or does not; `factor` marks the operands whose products count."""
 
     __slots__ = ("factor", "needs")
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment] # equality is traced, so no hash
 
     def __init__(self, needs: bool, factor: bool = False) -> None:
         self.needs, self.factor = needs, factor

@@ -84,9 +84,9 @@ def declare_external(tensor: onnx.TensorProto, offset: int, length: int) -> None
 
 def main() -> None:
     """Write the graphs named on the command line, or all of them."""
-    operators = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call]
+    operators = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call] # torch's own gap
     for name in ("nms", "qnms"):
-        operators.define(  # type: ignore[no-untyped-call]
+        operators.define(  # type: ignore[no-untyped-call] # torch's own gap
             f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
         )
     for name in sys.argv[1:] or NAMES:
