@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from wua_onnx._sources import Source, opened
 from wua_onnx.cost import CostReport
 from wua_onnx.errors import DataError, DeviceError, ModelError, RunError, WuaError
-from wua_onnx.model.load import Dims, load
+from wua_onnx.model.load import Dims
 
 if TYPE_CHECKING:
     from wua_onnx.observe import Profile
@@ -92,7 +92,7 @@ def _profile(
     if data is not None:
         specs, feeds = data.specs, data.head(batch)
     else:
-        specs = input_specs(load(source.given, dims=dims) if dims else source.model, batch_axis)
+        specs = input_specs(source.load(dims) if dims else source.model, batch_axis)
         feeds = random_feeds(specs, batch=batch)
     sizes = [feeds[spec.name].shape[spec.sample_axis] for spec in specs if spec.sample_axis is not None]
     shapes = {name: array.shape for name, array in feeds.items()}

@@ -9,6 +9,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,22 @@ class Source:
 
     Attributes:
         given: what can be loaded: the caller's object or path, or that of the converted file.
-        model: it loaded, no dimension bound.
         origin: what the audit says of a conversion, empty where there was none.
+        names: what the conversion knows and the file does not: the model's name, the names of its layers.
     """
 
     given: Any
-    model: Model
     origin: dict[str, Any] = field(default_factory=dict)
+    names: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def model(self) -> Model:
+        """The model with no dimension bound, opened when first asked for: counting at given sizes does without."""
+        return self.load()
+
+    def load(self, dims: Dims | None = None) -> Model:
+        """Return the model opened anew, with `dims` bound."""
+        return replace(load(self.given, dims=dims), **self.names)
 
     def data(self, X: Any, y: Any, batch_axis: int) -> Data:
         """Return X checked against the model's inputs."""
@@ -51,10 +61,7 @@ class Source:
         bound: dict[str, Any] = dict(dims or {})
         if data is not None:
             bound = {**_sizes(self.model, data), **bound}
-        model = self.model
-        if bound:
-            model = replace(load(self.given, dims=bound), layer_names=model.layer_names)
-        return count(model, batch_axis=batch_axis)
+        return count(self.load(bound) if bound else self.model, batch_axis=batch_axis)
 
     def observed_cost(
         self, dims: Dims | None, data: Data | None, batch_axis: int, limit: float | None = None
@@ -82,7 +89,7 @@ class Source:
         feeds = data.head(1) if data is not None else {}
         sizes = [feeds[s.name].shape[s.sample_axis] for s in data.specs if s.sample_axis is not None] if data else []
         bound = {**(dims or {}), **{name: array.shape for name, array in feeds.items()}}
-        model = replace(load(self.given, dims=bound), layer_names=self.model.layer_names)
+        model = self.load(bound)
         try:
             found = observe(model, feeds, samples=sizes[0] if sizes else 1, limit=limit or TIME_LIMIT)
         except (RunError, ExternalDataError, LimitError) as error:
@@ -128,25 +135,28 @@ def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
     from wua_onnx.converters import is_convertible
 
     if not is_convertible(model):
-        yield Source(given=model, model=load(model))
+        yield Source(given=model)
         return
     from wua_onnx.converters import to_onnx
 
     folder = tempfile.mkdtemp(prefix="wua_onnx_")
+    source = None
     try:
         converted = to_onnx(model, Path(folder) / "model.onnx", X, dims=dims)
-        loaded = replace(load(converted.path), layer_names=dict(converted.layer_names), name=_name(model))
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
-    weakref.finalize(loaded, shutil.rmtree, folder, ignore_errors=True)
-    origin = {
-        "file": None,
-        "converted_from": f"{converted.framework} {converted.framework_version}",
-        "max_difference": converted.max_difference,
-        "warnings": list(converted.warnings),
-    }
-    yield Source(given=converted.path, model=loaded, origin=origin)
+        origin = {
+            "file": None,
+            "converted_from": f"{converted.framework} {converted.framework_version}",
+            "max_difference": converted.max_difference,
+            "warnings": list(converted.warnings),
+        }
+        names = {"layer_names": dict(converted.layer_names), "name": _name(model)}
+        source = Source(given=converted.path, origin=origin, names=names)
+        yield source
+    finally:
+        if source is not None and "model" in vars(source):
+            weakref.finalize(source.model, shutil.rmtree, folder, ignore_errors=True)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _name(model: Any) -> str:
