@@ -15,8 +15,9 @@ from typing import BinaryIO, TypeAlias, overload
 
 Field: TypeAlias = tuple[int, int, int, int, int]  # number, wire type, start of field, start and end of payload
 
-_BLOCK = 4096  # bytes read at once
+_BLOCK = 16384  # bytes read at once
 THRESHOLD = 1024  # bytes; smaller payloads (shapes, axes, scalars) stay in the skeleton
+_NODE_THRESHOLD = 8192  # bytes; smaller nodes stay in the skeleton with all they hold: looking costs more than they do
 
 _VARINT, _I64, _LEN, _I32 = 0, 1, 2, 5
 _MODEL_GRAPH, _MODEL_FUNCTION = 7, 25
@@ -74,6 +75,9 @@ Buffer: TypeAlias = bytes | memoryview | FileBytes
 
 
 def _varint(buffer: Buffer, at: int) -> tuple[int, int]:
+    byte = buffer[at]
+    if byte < 0x80:  # as nearly all of them are
+        return byte, at + 1
     result = shift = 0
     while True:
         byte = buffer[at]
@@ -148,21 +152,25 @@ def _tensor(buffer: Buffer, start: int, end: int, location: str) -> bytes | None
     return b"".join(kept) + _encoded(_TENSOR_DATA_LOCATION << 3 | _VARINT) + b"\x01"
 
 
-def _message_of(kind: str, buffer: Buffer, start: int, end: int, location: str, depth: int) -> bytes:
-    """Return the bytes of a message with the big tensors inside it made external."""
+def _message_of(kind: str, buffer: Buffer, start: int, end: int, location: str, depth: int) -> bytes | None:
+    """Return the bytes of a message with the big tensors inside it made external, or None where it has none."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"messages more than {_MAX_DEPTH} deep")
     inside = _INSIDE[kind]
     parts: list[bytes] = []
+    done = start  # what lies before is in `parts`
     for number, wire_type, begin, payload, after in fields(buffer, start, end):
-        what = inside.get(number) if wire_type == _LEN and after - payload >= THRESHOLD else None
-        new = None
+        what = inside.get(number) if wire_type == _LEN else None
+        if what is None or after - payload < (_NODE_THRESHOLD if what == _NODE else THRESHOLD):
+            continue
         if what == _TENSOR:
             new = _tensor(buffer, payload, after, location)
-        elif what is not None:
+        else:
             new = _message_of(what, buffer, payload, after, location, depth + 1)
-        parts.append(_message(number, new) if new is not None else bytes(buffer[begin:after]))
-    return b"".join(parts)
+        if new is not None:
+            parts += [bytes(buffer[done:begin]), _message(number, new)]
+            done = after
+    return b"".join([*parts, bytes(buffer[done:end])]) if parts else None
 
 
 def skeleton(buffer: Buffer, location: str) -> bytes:
@@ -178,4 +186,5 @@ def skeleton(buffer: Buffer, location: str) -> bytes:
     Raises:
         ValueError, IndexError: the bytes are no protobuf message.
     """
-    return _message_of("model", buffer, 0, len(buffer), location, 0)
+    made = _message_of("model", buffer, 0, len(buffer), location, 0)
+    return bytes(buffer[:]) if made is None else made
