@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import onnx
@@ -16,17 +17,22 @@ _LARGEST = 20_000  # elements of all inputs; above, execution in Python takes to
 
 
 @pytest.fixture(scope="session")
-def node_cases() -> dict[str, list[Case]]:
-    """Cases of one node with floating-point inputs, by operator."""
+def every_case() -> list[Any]:
+    """All of them that have a model."""
     from onnx.backend.test.case.node import collect_testcases
 
     with warnings.catch_warnings():  # the cases divide by 0 and overflow on purpose
         warnings.simplefilter("ignore")
-        collected = collect_testcases(None)
+        return [case for case in collect_testcases(None) if case.model is not None]
+
+
+@pytest.fixture(scope="session")
+def node_cases(every_case: list[Any]) -> dict[str, list[Case]]:
+    """Cases of one node with floating-point inputs, by operator."""
     by_operator: dict[str, list[Case]] = defaultdict(list)
-    for case in collected:
+    for case in every_case:
         model, data = case.model, case.data_sets
-        if model is None or not data or len(model.graph.node) != 1 or not _is_small_float(data[0][0]):
+        if not data or len(model.graph.node) != 1 or not _is_small_float(data[0][0]):
             continue
         by_operator[model.graph.node[0].op_type].append(Case(case.name, _stamped(model), list(data[0][0])))
     return dict(by_operator)

@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 
 import onnx_ir as ir
 
+from wua_onnx.model import branches
+
 # Below opset 7 the second operand is broadcast to the first, so that the output has the shape of the first.
 _LIKE_FIRST = ("Add", "Div", "Dropout", "Mul", "Pow", "Sub")
 _FLAGS_LIKE_FIRST = ("And", "Equal", "Greater", "Less", "Or", "Xor")
@@ -38,6 +40,7 @@ def register() -> None:
     _register_others()
     _register_quotients()
     _register_loop()
+    branches.register()
 
 
 def _register_loop() -> None:
