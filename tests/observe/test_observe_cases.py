@@ -25,8 +25,8 @@ EVERY = 13
 class InThisProcess:
     """Answers at once what a worker would: these models are known to end."""
 
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
+    def __init__(self, limit: float, memory: int | None) -> None:
+        self.limit, self.memory = limit, memory
 
     def ask(self, request: Message) -> Message:
         return executions.answer(request)

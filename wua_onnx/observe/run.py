@@ -24,7 +24,14 @@ Array: TypeAlias = np.ndarray[Any, Any]
 Place: TypeAlias = tuple[int, str]  # the number of a node and the attribute that holds a graph
 
 
-def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit: float = TIME_LIMIT) -> Observations:
+def observe(
+    model: Model,
+    feeds: Mapping[str, Array],
+    *,
+    samples: int = 1,
+    limit: float = TIME_LIMIT,
+    memory: int | None = None,
+) -> Observations:
     """Run `model` once with onnxruntime, in a child process, and return what ran.
 
     Args:
@@ -32,9 +39,11 @@ def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit
         feeds: arrays by input name.
         samples: how many samples they hold, for the record.
         limit: seconds the run may take; a Loop may never end.
+        memory: bytes it may allocate; by default nine tenths of the machine's memory, or what the environment
+            variable WUA_ONNX_MEMORY_LIMIT says.
 
     Raises:
-        RunError: the model cannot be loaded or run, it crashed or hit the limit, or it executes too many nodes.
+        RunError: the model cannot be loaded or run, it crashed or hit a limit, or it executes too many nodes.
         MissingDependency: there is no onnxruntime.
         ExternalDataError: weights of the model are missing on disk.
         LimitError: weights given in memory exceed what one message can hold.
@@ -47,7 +56,7 @@ def observe(model: Model, feeds: Mapping[str, Array], *, samples: int = 1, limit
     prefix = _name_nodes(copy)
     places = _mark_graphs(copy, prefix)
     forget_shapes(copy.ir_model)
-    ran = executions(serialized(copy.ir_model), folder_of(model), feeds, limit=limit)
+    ran = executions(serialized(copy.ir_model), folder_of(model), feeds, limit=limit, memory=memory)
     return _observations(model, ran, prefix, places, samples)
 
 

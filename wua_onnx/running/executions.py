@@ -45,7 +45,12 @@ class Execution:
 
 
 def executions(
-    model: bytes, folder: Path | None, feeds: Mapping[str, Array], *, limit: float = TIME_LIMIT
+    model: bytes,
+    folder: Path | None,
+    feeds: Mapping[str, Array],
+    *,
+    limit: float = TIME_LIMIT,
+    memory: int | None = None,
 ) -> tuple[Execution, ...]:
     """Run a model once, unoptimised, in a child process, and return what was executed.
 
@@ -54,6 +59,7 @@ def executions(
         folder: where external data lies; None where there is none.
         feeds: arrays by input name.
         limit: seconds the run may take, the start of the process included.
+        memory: bytes it may allocate; see `Child`.
 
     Raises:
         RunError: the model cannot be loaded or run, it crashed or hit the limit, or it executes too many nodes to
@@ -64,7 +70,7 @@ def executions(
     # The folder is made here, so that it goes even where the child is killed.
     with tempfile.TemporaryDirectory(prefix="wua_onnx_", ignore_cleanup_errors=True) as scratch:
         fields = {"do": "observe", "folder": str(folder) if folder is not None else None, "scratch": scratch}
-        child = Child(limit)
+        child = Child(limit, memory)
         try:
             found = child.ask(Message(fields, feeds, model)).binary
         finally:

@@ -1,4 +1,4 @@
-"""Native code in a child process with a time limit."""
+"""Native code in a child process with limits of time and memory."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from wua_onnx import errors
 from wua_onnx.errors import RunError
+from wua_onnx.running.memory import is_failure, memory_limit, text
 from wua_onnx.running.messages import Message, receive, send
 from wua_onnx.running.session import TIME_LIMIT
 
@@ -27,14 +28,19 @@ class Child:
 
     Args:
         limit: seconds an answer may take.
+        memory: bytes it may allocate; by default what `running.memory.memory_limit` says.
+
+    Raises:
+        DataError: the environment sets a limit of memory that is no number of bytes.
     """
 
-    def __init__(self, limit: float = TIME_LIMIT) -> None:
+    def __init__(self, limit: float = TIME_LIMIT, memory: int | None = None) -> None:
         self.limit = limit
+        self.memory = memory if memory is not None else memory_limit()
         root = str(Path(__file__).resolve().parents[2])
         paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "wua_onnx.running.worker"],
+            [sys.executable, "-m", "wua_onnx.running.worker", *([str(self.memory)] if self.memory else [])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -56,7 +62,7 @@ class Child:
             answer = receive(_Timed(process, time.monotonic() + self.limit))
         except (EOFError, BrokenPipeError):
             self._wait()
-            raise RunError(f"onnxruntime: expected an answer, got a worker that {_ended(process.returncode)}") from None
+            raise RunError(f"onnxruntime: expected an answer, got a worker that {self._ended()}") from None
         except TimeoutError:
             self.close()
             raise RunError(f"onnxruntime: expected an answer within {self.limit:g} s, got none") from None
@@ -66,10 +72,26 @@ class Child:
                 f"onnxruntime: expected an answer, got a worker that wrote something else: {error}"
             ) from None
         if "error" in answer.fields:
-            kind = getattr(errors, answer.fields["error"], RunError)
-            known = isinstance(kind, type) and issubclass(kind, errors.WuaError)
-            raise (kind if known and kind is not errors.MissingDependency else RunError)(answer.fields["message"])
+            raise self._error(answer.fields["error"], answer.fields["message"])
         return answer
+
+    def _error(self, name: str, message: str) -> errors.WuaError:
+        """Return the error that the worker raised."""
+        if self.memory and (name == "MemoryError" or is_failure(message)):
+            most = text(self.memory)
+            return RunError(f"onnxruntime: expected at most {most} of memory to be needed, got more: {message}")
+        kind = getattr(errors, name, RunError)
+        known = isinstance(kind, type) and issubclass(kind, errors.WuaError)
+        return (kind if known and kind is not errors.MissingDependency else RunError)(message)
+
+    def _ended(self) -> str:
+        """Return how the worker ended."""
+        code = self._process.returncode
+        if code >= 0:
+            return f"ended with exit code {code}"
+        name = signal.Signals(-code).name
+        limited = f" (it may take {text(self.memory)} of memory)" if self.memory and name == "SIGABRT" else ""
+        return f"was killed by {name}{limited}"
 
     def _wait(self) -> None:
         """Wait for a worker that has closed its side; end it where it does not go."""
@@ -108,12 +130,6 @@ class _Timed:
         if not ready:
             raise TimeoutError
         return os.read(self._stream.fileno(), size)
-
-
-def _ended(code: int) -> str:
-    if code < 0:
-        return f"was killed by {signal.Signals(-code).name}"
-    return f"ended with exit code {code}"
 
 
 class IsolatedSession:

@@ -1,14 +1,17 @@
 """The worker process: runs native code on models from strangers, so that a crash there ends it and not the caller.
 
-Started as `python -m wua_onnx.running.worker`; requests come on stdin, answers go to what stdout was at the start.
+Started as `python -m wua_onnx.running.worker [BYTES]`, with the memory that it may take; requests come on stdin, answers
+go to what stdout was at the start.
 """
 
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from wua_onnx.errors import WuaError
+from wua_onnx.running import memory
 from wua_onnx.running.checker import verdict
 from wua_onnx.running.messages import Message, receive, send
 from wua_onnx.running.session import Session
@@ -16,6 +19,8 @@ from wua_onnx.running.session import Session
 
 def main() -> None:
     """Answer requests until stdin ends."""
+    if len(sys.argv) > 1:
+        memory.apply(int(sys.argv[1]))
     requests = os.fdopen(os.dup(0), "rb")
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever native code prints must not end up between the answers
