@@ -14,7 +14,12 @@ from wua_onnx.model.limits import clean
 
 def all_values(model: ir.Model) -> Iterator[ir.Value]:
     """Yield every value of the main graph and its subgraphs (each once per definition)."""
-    graphs: list[ir.Graph] = [model.graph]
+    yield from values_of(model.graph)
+
+
+def values_of(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Yield every value of `graph` and of the graphs inside it (each once per definition)."""
+    graphs = [graph]
     while graphs:
         graph = graphs.pop()
         yield from graph.inputs
