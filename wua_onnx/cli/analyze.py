@@ -1,0 +1,88 @@
+"""`wua-onnx analyze`: an audit in the terminal, and as files."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx.cli.codes import FAILED, FINE
+from wua_onnx.cli.shared import command, dims_of, model_arguments, one_on_stdout, profile_arguments, profile_of
+
+if TYPE_CHECKING:
+    from wua_onnx import Audit
+
+
+def add(commands: Any) -> None:
+    """Add `analyze` to the commands."""
+    parser = command(commands, "analyze", run, "audit a model")
+    model_arguments(parser)
+    parser.add_argument("--html", metavar="FILE", help="write the audit as one HTML page")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the audit as JSON; stdout by default"
+    )
+    parser.add_argument("--markdown", metavar="FILE", nargs="?", const="-", help="write it as Markdown")
+    parser.add_argument("--criterion", action="append", help="criterion of importance (default activation); repeatable")
+    parser.add_argument("--activation", choices=("post", "pre"), default="post", help="where neurons are read")
+    parser.add_argument("--static", action="store_true", help="record nothing: weights alone")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a run")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    profile_arguments(parser)
+    parser.add_argument(
+        "--no-isolate", action="store_true", help="run onnxruntime in this process rather than in a child"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Audit the model and return the exit code."""
+    import wua_onnx as wua
+
+    one_on_stdout(options, "json", "markdown")
+    audit = wua.analyze(
+        options.model,
+        options.data,
+        dims=dims_of(options),
+        batch_axis=options.batch_axis,
+        criterion=options.criterion or "activation",
+        activation=options.activation,
+        compute_activations=not options.static,
+        batch_size=options.batch_size,
+        device=options.device,
+        isolate=not options.no_isolate,
+        profile=profile_of(options),
+        progress=None if options.quiet else True,
+    )
+    written = _write_files(audit, options)
+    if "-" not in (options.json, options.markdown):
+        audit.show()
+    if not options.quiet:
+        for path in written:
+            print(f"wrote {path.resolve()}", file=sys.stderr)
+    runs = [audit.to_dict()["recording"], audit.profile]
+    return FAILED if any(run is not None and run.get("error") for run in runs) else FINE
+
+
+def _write_files(audit: Audit, options: argparse.Namespace) -> list[Path]:
+    """Write what was asked for; the HTML page last, so that its path is the last thing said."""
+    written: list[Path] = []
+    for target, write, text in (
+        (options.json, audit.to_json, None),
+        (options.markdown, None, audit.to_markdown),
+        (options.html, audit.to_html, None),
+    ):
+        if target == "-":
+            print(text() if text is not None else audit.to_json())
+        elif target is not None:
+            _write(Path(target), write, text)
+            written.append(Path(target))
+    return written
+
+
+def _write(path: Path, write: Any, text: Any) -> None:
+    if write is not None:
+        write(path)
+    else:
+        from wua_onnx._files import write_text
+
+        write_text(path, text())

@@ -1,0 +1,93 @@
+"""`wua-onnx cost`: what a model costs, as a table or a file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from wua_onnx.cli.codes import FAILED, FINE
+from wua_onnx.cli.shared import (
+    command,
+    dims_of,
+    model_arguments,
+    one_on_stdout,
+    positive,
+    profile_arguments,
+    profile_of,
+)
+
+
+def add(commands: Any) -> None:
+    """Add `cost` to the commands."""
+    parser = command(commands, "cost", run, "count what a model costs, without running it")
+    model_arguments(parser)
+    profile_arguments(parser)
+    parser.add_argument(
+        "--observe", action="store_true", help="run the first sample of --data: its trips, branches and shapes count"
+    )
+    parser.add_argument(
+        "--time-limit", type=positive, metavar="SECONDS", help="with --observe: the longest run (default 600)"
+    )
+    parser.add_argument("--by", choices=("operator", "module", "node"), default="operator", help="rows of the table")
+    parser.add_argument("--depth", type=positive, metavar="N", help="deepest module level of --by module")
+    parser.add_argument(
+        "--sort", choices=("macs", "flops", "bytes", "params", "name"), help="order of the rows, the largest first"
+    )
+    for name, what in (("json", "the count as JSON"), ("csv", "the table as CSV"), ("markdown", "it as Markdown")):
+        parser.add_argument(f"--{name}", metavar="FILE", nargs="?", const="-", help=f"write {what}; stdout by default")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Count the model and return the exit code."""
+    from wua_onnx._profiled import cost_and_profile
+
+    one_on_stdout(options, "json", "csv", "markdown")
+    report, profile = cost_and_profile(
+        options.model,
+        options.data,
+        dims=dims_of(options),
+        batch_axis=options.batch_axis,
+        profile=profile_of(options),
+        isolate=True,
+        observe=options.observe,
+        time_limit=options.time_limit,
+    )
+    cost = report.to_dict() if profile is None else {**report.to_dict(), "profile": profile}
+    if not _write_cost(cost, options):
+        _show_cost(cost, options)
+    unobserved = report.observed is not None and report.observed.error is not None
+    return FAILED if unobserved or (profile is not None and profile.get("error")) else FINE
+
+
+def _write_cost(cost: dict[str, Any], options: argparse.Namespace) -> bool:
+    """Write the files that were asked for; return whether stdout got one of them."""
+    from wua_onnx._files import write_text
+    from wua_onnx.report.cost_tables import cost_csv, cost_markdown
+
+    table = (cost, options.by, options.depth, options.sort)
+    for target, text in (
+        (options.json, partial(json.dumps, cost, ensure_ascii=False, indent=1)),
+        (options.csv, partial(cost_csv, *table)),
+        (options.markdown, partial(cost_markdown, *table)),
+    ):
+        if target == "-":
+            print(text().rstrip("\n"))
+        elif target is not None:
+            write_text(Path(target), text().rstrip("\n") + "\n")
+            if not options.quiet:
+                print(f"wrote {Path(target).resolve()}", file=sys.stderr)
+    return "-" in (options.json, options.csv, options.markdown)
+
+
+def _show_cost(cost: dict[str, Any], options: argparse.Namespace) -> None:
+    from wua_onnx.report.cost_terminal import print_cost
+
+    print_cost(cost, by=options.by, depth=options.depth, sort=options.sort)
+    if "profile" in cost:
+        from wua_onnx.report.profile import print_profile
+
+        print_profile(cost["profile"], by=options.by)

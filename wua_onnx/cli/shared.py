@@ -1,0 +1,65 @@
+"""What several commands have in common: arguments, and where results go."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+from wua_onnx.cli.codes import USAGE
+
+
+def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    """Return the parser of the command `name`, which `run` carries out."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    parser.add_argument("--quiet", action="store_true", help="no progress and no notes on stderr")
+    return parser
+
+
+def model_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that opens one model takes."""
+    parser.add_argument("model", help="a .onnx, .pt2, .keras or .h5 file, or a SavedModel folder")
+    parser.add_argument("--data", metavar="FILE", help="data: a .npy or .npz file")
+    parser.add_argument(
+        "--dim", metavar="NAME=SIZE", action="append", default=[], help="size of a symbolic dimension; repeatable"
+    )
+    parser.add_argument("--batch-axis", type=int, default=0, metavar="AXIS", help="axis of the samples (default 0)")
+
+
+def profile_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what every command that can measure takes."""
+    parser.add_argument("--profile", action="store_true", help="also measure how long every node takes in onnxruntime")
+    parser.add_argument("--unoptimised", action="store_true", help="with --profile: onnxruntime's optimisations off")
+
+
+def profile_of(options: argparse.Namespace) -> bool | str:
+    """Return what `profile` of the library is to be."""
+    return "unoptimised" if options.profile and options.unoptimised else options.profile is True
+
+
+def positive(text: str) -> int:
+    """Return the whole number above 0 that `text` is."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def dims_of(options: argparse.Namespace) -> dict[str, int]:
+    """Return the sizes of symbolic dimensions; exits where one is no NAME=SIZE."""
+    dims: dict[str, int] = {}
+    for text in options.dim:
+        name, separator, size = text.rpartition("=")
+        if not separator or not name or not size.isdigit():
+            print(f"wua-onnx: --dim: expected NAME=SIZE, got {text!r}", file=sys.stderr)
+            raise SystemExit(USAGE)
+        dims[name] = int(size)
+    return dims
+
+
+def one_on_stdout(options: argparse.Namespace, *names: str) -> None:
+    """Exit where several of the options `names` are to go to stdout."""
+    there = [f"--{name}" for name in names if getattr(options, name) == "-"]
+    if len(there) > 1:
+        print(f"wua-onnx: expected one output on stdout, got {' and '.join(there)}: name a file", file=sys.stderr)
+        raise SystemExit(USAGE)
