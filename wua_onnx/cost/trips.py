@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from wua_onnx.cost.conditions import known_value, may_stop
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol
 from wua_onnx.model.graph import NodeView
 
 _UNBOUNDED = 2**31  # exporters write the largest integer where a loop has no limit of its own
-_SAME_VALUE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 class Trips:
@@ -55,26 +55,11 @@ def _no_trips(node: NodeView) -> tuple[Dim | None, bool]:
 
 def _loop_trips(node: NodeView) -> tuple[Dim | None, bool]:
     """Return (most trips, whether the body's own condition may end the loop sooner)."""
-    most = _known_value(node, node.input(0))
+    most = known_value(node, node.input(0))
     if most is None or (isinstance(most, int) and most >= _UNBOUNDED):
         return None, False
-    return (max(most, 0) if isinstance(most, int) else most), _may_stop(node)
-
-
-def _may_stop(node: NodeView) -> bool:
-    graph = graph_of(node, "body")
-    if not graph.outputs or len(graph.inputs) < 2:
-        raise ShapeError(f"{node.where}: body: expected a condition among its inputs and outputs, got none")
-    start = node.const(1)
-    goes_on = not node.has(1) or (start is not None and bool(start.all()))
-    ends: ir.Value | None = graph.outputs[0]
-    while ends is not None and (producer := ends.producer()) is not None and producer.op_type in _SAME_VALUE:
-        ends = producer.inputs[0]
-    if ends is graph.inputs[1]:
-        return not goes_on
-    constant = ir.convenience.get_const_tensor(ends) if ends is not None else None
-    always = constant is not None and constant.size == 1 and bool(constant.numpy().all())
-    return not (always and goes_on)
+    most = max(most, 0) if isinstance(most, int) else most
+    return most, may_stop(node, graph_of(node, "body"), most)
 
 
 def _scan_trips(node: NodeView) -> tuple[Dim | None, bool]:
@@ -91,42 +76,3 @@ def _scan_trips(node: NodeView) -> tuple[Dim | None, bool]:
         return shape[0] * shape[1], False
     axes = node.attr("scan_input_axes")
     return shape[axes[0] if axes else 0], False
-
-
-def _known_value(node: NodeView, value: ir.Value | None) -> Dim | None:
-    """Return the integer that `value` holds, followed back to a constant or to a dimension of a shape."""
-    for _ in range(64):
-        if value is None:
-            return None
-        constant = ir.convenience.get_const_tensor(value)
-        if isinstance(constant, ir.ExternalTensor):
-            return None
-        if constant is not None:
-            return int(constant.numpy().item()) if constant.size == 1 and constant.dtype.is_integer() else None
-        producer = value.producer()
-        if producer is None:
-            return None
-        if producer.op_type in ("Gather", "Slice"):
-            return _picked_dim(NodeView(producer, node.model))
-        if producer.op_type not in _SAME_VALUE:
-            return None
-        value = producer.inputs[0]
-    return None
-
-
-def _picked_dim(node: NodeView) -> Dim | None:
-    source = node.input(0)
-    shape_node = source.producer() if source is not None else None
-    position = node.const(1)
-    if shape_node is None or shape_node.op_type != "Shape" or position is None or position.size != 1:
-        return None
-    if node.op_type == "Slice" and (node.model.shape(node.node.outputs[0]) != (1,) or node.has(4)):
-        return None
-    of = NodeView(shape_node, node.model)
-    value = of.input(0)
-    shape = node.model.shape(value) if value is not None else None
-    if shape is None:
-        return None
-    taken = shape[of.attr("start", 0) : of.attr("end", len(shape))]
-    index = int(position.item())
-    return taken[index] if -len(taken) <= index < len(taken) else None

@@ -1,0 +1,186 @@
+"""Whether a Loop goes on for as many trips as its limit allows, as far as constants, shapes and counters tell.
+
+Exporters of while loops write both a limit and a condition that compares a counter with it. A value that is followed
+here is `trip + offset`, in the number of the trip (from 0), or the same on every trip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from wua_onnx.errors import ShapeError
+from wua_onnx.model.dims import Dim
+from wua_onnx.model.graph import NodeView
+
+_SAME_VALUE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_STEPS = 64  # nodes that are followed for one value
+_SMALLER = {"Less": (0, 1, 1), "LessOrEqual": (0, 1, 0), "Greater": (1, 0, 1), "GreaterOrEqual": (1, 0, 0)}
+_INEXACT = 2**24  # from here on not every integer is a float32, which conditions may be compared in
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counter:
+    """An integer in a body: `trip * per_trip + offset`."""
+
+    per_trip: int
+    offset: Dim
+
+
+def may_stop(node: NodeView, body: ir.Graph, most: Dim) -> bool:
+    """Return whether the Loop `node` may end before its trip number `most`.
+
+    Raises:
+        ShapeError: its body has no condition.
+    """
+    if not body.outputs or len(body.inputs) < 2:
+        raise ShapeError(f"{node.where}: body: expected a condition among its inputs and outputs, got none")
+    known = most if isinstance(most, int) else 2  # the first trip asks the node, each further one the body
+    starts = known < 1 or _holds(node, None, node.input(1), most)
+    return not (starts and (known < 2 or _holds(node, body, body.outputs[0], most)))
+
+
+def _holds(node: NodeView, body: ir.Graph | None, condition: ir.Value | None, most: Dim, steps: int = _STEPS) -> bool:
+    """Return whether `condition` is true on every trip but the last, after which nobody asks.
+
+    Outside the body (None) it is asked once, and only matters where `most` is at least 1.
+    """
+    if condition is None or (body is not None and condition is body.inputs[1]):
+        return True  # left out, or handed on: whoever reads it here is inside the loop because it was true
+    constant = ir.convenience.get_const_tensor(condition)
+    if constant is not None:
+        return constant.size == 1 and not isinstance(constant, ir.ExternalTensor) and bool(constant.numpy().all())
+    made = _producer(condition)
+    if made is None or steps == 0:
+        return False
+    if made.op_type == "And":
+        return all(part is not None and _holds(node, body, part, most, steps // 2) for part in made.inputs)
+    if made.op_type in _SAME_VALUE:
+        return made.inputs[0] is not None and _holds(node, body, made.inputs[0], most, steps - 1)
+    if made.op_type not in _SMALLER:
+        return False
+    left, right, strictly = _SMALLER[made.op_type]
+    small, large = (_counter(node, body, made.inputs[index]) for index in (left, right))
+    return small is not None and large is not None and _is_smaller(small, large, strictly, most)
+
+
+def _is_smaller(small: _Counter, large: _Counter, strictly: int, most: Dim) -> bool:
+    """Return whether `small + strictly <= large` on the trips 0 to most - 2, or once before the first trip."""
+    largest = small.offset + most * small.per_trip
+    if isinstance(largest, int) and largest >= _INEXACT:
+        return False
+    slope, gap = small.per_trip - large.per_trip, small.offset - large.offset + strictly  # wanted: gap <= 0
+    if slope > 1:
+        return False
+    # The gap where it is widest: on the last trip that asks, number most - 2, or on the first where it does not grow.
+    # A comparison whose sides stay as they are is only asked where most >= 1, so that most - 1 may be added.
+    worst = [gap + most - (2 if slope == 1 else 1), *([gap] if slope <= 0 else [])]
+    return any(isinstance(value, int) and value <= 0 for value in worst)
+
+
+def _counter(node: NodeView, body: ir.Graph | None, value: ir.Value | None, steps: int = _STEPS) -> _Counter | None:
+    """Return what `value` is on every trip; None where that cannot be told."""
+    if value is None or steps == 0:
+        return None
+    known = known_value(node, value)
+    if known is not None:
+        return _Counter(per_trip=0, offset=known)
+    if body is not None and value in body.inputs:
+        return _counter_of_input(node, body, body.inputs.index(value), steps)
+    made = _producer(value)
+    if made is None:
+        return None
+    if made.op_type in _SAME_VALUE:
+        return _counter(node, body, made.inputs[0], steps - 1) if _keeps_integers(made) else None
+    if made.op_type == "Add":
+        a, b = (_counter(node, body, part, steps // 2) for part in made.inputs)
+        if a is not None and b is not None:
+            return _Counter(per_trip=a.per_trip + b.per_trip, offset=a.offset + b.offset)
+    return None
+
+
+def _counter_of_input(node: NodeView, body: ir.Graph, index: int, steps: int) -> _Counter | None:
+    """Return what an input of the body is: the number of the trip, or what is carried where it goes up by 1 or not."""
+    if index == 0:
+        return _Counter(per_trip=1, offset=0)
+    first = known_value(node, node.input(index))
+    if index == 1 or first is None or index > len(body.outputs):
+        return None
+    value, result = body.inputs[index], body.outputs[index - 1]
+    for _ in range(steps):
+        made = _producer(result)
+        if result is value:
+            return _Counter(per_trip=0, offset=first)
+        if made is None:
+            return None
+        if made.op_type == "Add" and value in made.inputs:
+            other = made.inputs[1] if made.inputs[0] is value else made.inputs[0]
+            return _Counter(per_trip=1, offset=first) if known_value(node, other) == 1 else None
+        if made.op_type != "Identity" or made.inputs[0] is None:
+            return None
+        result = made.inputs[0]
+    return None
+
+
+def _keeps_integers(made: ir.Node) -> bool:
+    """Return whether a node that passes its input on leaves integers below 2**24 as they are."""
+    if made.op_type != "Cast":
+        return True
+    to = made.attributes.get("to")
+    wide = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64)
+    return to is not None and to.as_int() in [int(dtype) for dtype in wide]
+
+
+def known_value(node: NodeView, value: ir.Value | None) -> Dim | None:
+    """Return the integer that `value` holds, followed back to a constant or to a dimension of a shape."""
+    for _ in range(_STEPS):
+        if value is None:
+            return None
+        constant = ir.convenience.get_const_tensor(value)
+        if constant is not None:
+            return _integer(constant)
+        made = _producer(value)
+        if made is None:
+            return None
+        if made.op_type in ("Gather", "Slice"):
+            return _picked_dim(NodeView(made, node.model))
+        if made.op_type not in _SAME_VALUE or not _keeps_integers(made):
+            return None
+        value = made.inputs[0]
+    return None
+
+
+def _producer(value: ir.Value | None) -> ir.Node | None:
+    """Return the node of ai.onnx that computes `value`."""
+    made = value.producer() if value is not None else None
+    return made if made is not None and made.domain in ("", "ai.onnx") else None
+
+
+def _integer(constant: ir.TensorProtocol) -> int | None:
+    if isinstance(constant, ir.ExternalTensor) or constant.size != 1:
+        return None
+    if not (constant.dtype.is_integer() or constant.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE)):
+        return None
+    number = constant.numpy().item()
+    return int(number) if number == number // 1 else None
+
+
+def _picked_dim(node: NodeView) -> Dim | None:
+    """Return the dimension that a Gather or Slice takes out of a shape."""
+    made = _producer(node.input(0))
+    while made is not None and made.op_type in ("Cast", "Identity"):
+        made = _producer(made.inputs[0]) if _keeps_integers(made) else None
+    position = node.const(1)
+    if made is None or made.op_type != "Shape" or position is None or position.size != 1:
+        return None
+    if node.op_type == "Slice" and (node.model.shape(node.node.outputs[0]) != (1,) or node.has(4)):
+        return None
+    of = NodeView(made, node.model)
+    value = of.input(0)
+    shape = node.model.shape(value) if value is not None else None
+    if shape is None:
+        return None
+    taken = shape[of.attr("start", 0) : of.attr("end", len(shape))]
+    index = int(position.item())
+    return taken[index] if -len(taken) <= index < len(taken) else None
