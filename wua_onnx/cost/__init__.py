@@ -29,7 +29,7 @@ The conventions, which rules cite by number:
     of what a trainable layer computed (`wua_onnx.cost.gradients`). Gradients pass floating-point values only, and only
     those on the way to a floating-point output. The graph is trained as it stands; its loss is not counted.
 14. Peak activation memory: file order, a value lives from its producer to its last use, views share their storage,
-    no in-place reuse.
+    no in-place reuse. While the graphs of an If, Loop or Scan run, what lives outside them goes on living.
 """
 
 from wua_onnx.cost.report import CostReport, NodeCost

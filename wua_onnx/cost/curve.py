@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from wua_onnx.cost.lifetimes import peak
+from wua_onnx.cost.peaks import peak
 from wua_onnx.errors import MissingDependency, ShapeError
 from wua_onnx.model.dims import Call, Dim, apply, once_each, substitute, symbols
 

@@ -13,8 +13,9 @@ from wua_onnx.cost import report_json
 from wua_onnx.cost.curve import Curve, curve_of
 from wua_onnx.cost.energy import Constants, Energy, energy
 from wua_onnx.cost.groups import Group, by_module, by_operator
-from wua_onnx.cost.lifetimes import Lifetime, alive_at_peak, peak
+from wua_onnx.cost.lifetimes import Lifetime
 from wua_onnx.cost.nodes import Figure, NodeCost, Observed, intensity, summed
+from wua_onnx.cost.peaks import alive_at_peak, peak
 from wua_onnx.cost.training import TrainingCost, training_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError

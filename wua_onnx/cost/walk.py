@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, quantized, registry, searches
+from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, peaks, quantized, registry, searches
 from wua_onnx.cost.backward import backward
 from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED, Observed
 from wua_onnx.cost.report import CostReport, NodeCost
@@ -16,7 +16,7 @@ from wua_onnx.cost.trips import Trips
 from wua_onnx.cost.value import Cost, Estimate, Verdict
 from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim, symbol, total
+from wua_onnx.model.dims import Dim, symbol
 from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
 from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
 
@@ -62,8 +62,8 @@ def count(model: Model, *, batch_axis: int = 0, observations: Observations | Non
         params=weights.elements,
         weight_bytes_by_dtype=weights.by_dtype,
         shared_parameters=weights.shared,
-        activations=total(life.size for life in activations.lifetimes),
-        peak=lifetimes.peak(activations.lifetimes),
+        activations=activations.bytes,
+        peak=peaks.peak(activations.lifetimes),
         lifetimes=activations.lifetimes,
         unsized=activations.unsized,
         kv_cache=cache.bytes_per_token(model),

@@ -1,7 +1,7 @@
 """The worker process: runs native code on models from strangers, so that a crash there ends it and not the caller.
 
-Started as `python -m wua_onnx.running.worker [BYTES]`, with the memory that it may take; requests come on stdin, answers
-go to what stdout was at the start.
+Started as `python -m wua_onnx.running.worker [BYTES]`, with the memory it may take; requests come on stdin, answers go
+to what stdout was at the start.
 """
 
 from __future__ import annotations
