@@ -84,11 +84,11 @@ def test_the_reason_says_what_a_parameter_is_for(nodes: str, name: str, reason: 
     assert {declined.name: declined.reason for declined in found.declined}[name] == reason
 
 
-def test_weights_inside_a_branch_are_declined_by_that_name() -> None:
+def test_weights_inside_a_branch_are_layers() -> None:
     text = """(float[N, 5] x, bool c) => (float[] y) {
         y = If (c) <then_branch = t () => (float[] a) { a = MatMul(x, w) },
                     else_branch = e () => (float[] b) { b = Relu(x) }>
     }"""
     found = find_layers(load(model(text, {"w": rand(5, 3)})))
     assert_complete(found)
-    assert [d.reason for d in found.declined] == ["used by MatMul inside a branch or a loop: not analysed yet"]
+    assert [(name, layer.shape) for name, layer in found.by_name.items()] == [("w", (5, 3))]

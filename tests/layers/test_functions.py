@@ -68,7 +68,7 @@ SINGLE = {
 @pytest.mark.parametrize("operator", SINGLE)
 def test_a_single_operator(operator: str) -> None:
     activation = follow(f"y = {operator}(a)")
-    assert (activation.value.name, activation.axis, name_of(activation)) == ("y", 1, SINGLE[operator])
+    assert (activation.value.name, activation.axes, name_of(activation)) == ("y", (1,), SINGLE[operator])
 
 
 def test_every_activation_function_of_the_standard_is_known() -> None:
@@ -194,7 +194,7 @@ def test_a_decomposition_is_known_by_what_it_computes(case: str, shifted: bool) 
         nodes = "u = Add(a, bias) " + nodes.replace("(a", "(u").replace(" a)", " u)").replace(", a,", ", u,")
         constants = {**constants, "bias": rand(NEURONS, seed=7)}
     activation = follow(nodes, constants)
-    assert (activation.value.name, activation.axis, name_of(activation)) == ("y", 1, name)
+    assert (activation.value.name, activation.axes, name_of(activation)) == ("y", (1,), name)
     assert np.all(activation.factor == 1)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from wua_onnx.layers import find_layers
 from wua_onnx.layers.activations import Activation
-from wua_onnx.layers.axes import kept_axis
+from wua_onnx.layers.axes import kept_axes
 from wua_onnx.model import load
 from wua_onnx.model.dims import symbol
 
@@ -22,7 +22,7 @@ def follow(graph: str, weights: dict[str, Any], *, opset: int = 21) -> Activatio
 
 
 def at(activation: Activation) -> tuple[str | None, int, str | None]:
-    return activation.value.name, activation.axis, activation.function.name if activation.function else None
+    return activation.value.name, activation.axes[0], activation.function.name if activation.function else None
 
 
 W, B = {"w": rand(5, 3)}, {"w": rand(5, 3), "b": rand(3, seed=1)}
@@ -194,7 +194,7 @@ N, S = symbol("n"), symbol("s")
         ((N, S, 3), (N * S, 3), 2, 1),
         ((N, 3, 5, 5), (N, 3, 25), 1, 1),
         ((N, 3, 5, 5), (N, 75), 1, None),
-        ((N, 6), (N, 2, 3), 1, None),
+        ((N, 6), (N, 3, 2), 0, 0),
         ((N, 6), (N, 6, 1), 1, 1),
         ((N, 6), (N, 1, 6), 1, 2),
         ((2, 6), (6, 2), 1, None),
@@ -203,4 +203,18 @@ N, S = symbol("n"), symbol("s")
     ],
 )  # fmt: skip
 def test_an_axis_is_kept_or_lost(before: Any, after: Any, axis: int, expected: int | None) -> None:
-    assert kept_axis(before, after, axis) == expected
+    assert kept_axes(before, after, (axis,)) == (None if expected is None else (expected,))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "axes", "expected"),
+    [
+        ((N, 5, 2, 3), (N, 5, 6), (2, 3), (2,)),
+        ((N, 5, 6), (N, 5, 2, 3), (2,), (2, 3)),
+        ((7, N, 5, 3), (7, 5 * N, 3), (0, 3), (0, 2)),
+        ((7, N, 5, 3), (7 * N, 5, 3), (0, 3), None),
+        ((N, 2, 3, 5), (N, 6, 5), (1, 3), None),
+    ],
+)
+def test_several_axes_are_merged_split_or_lost(before: Any, after: Any, axes: Any, expected: Any) -> None:
+    assert kept_axes(before, after, axes) == expected

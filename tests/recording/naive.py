@@ -25,7 +25,7 @@ def layers_of(proto: Any) -> Mapping[str, Layer]:
 def activations(proto: onnx.ModelProto, runs: Sequence[Feeds]) -> dict[str, list[list[Array]]]:
     """Return, by layer and use, the activation of each run with the neurons last: (positions, neurons)."""
     layers = layers_of(proto)
-    places = {name: [(a.value.name or "", a.axis) for a in layer.activations] for name, layer in layers.items()}
+    places = {name: [(a.value.name or "", a.axes[0]) for a in layer.activations] for name, layer in layers.items()}
     wanted = list(dict.fromkeys(value for several in places.values() for value, _ in several))
     whole = onnx.ModelProto.FromString(proto.SerializeToString())
     known = {output.name for output in whole.graph.output}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wua_onnx.model.dims import symbol
 from wua_onnx.recording import Recorder
-from wua_onnx.recording.taps import LONGEST, Tap, _pooling
+from wua_onnx.recording.taps import LONGEST, Tap, pooling
 
 from .models import model, rand
 from .naive import assert_recorded
@@ -85,8 +86,8 @@ def test_a_stream_that_turns_long_is_measured_again_in_double() -> None:
 
 @given(st.lists(st.integers(1, 5000), min_size=1, max_size=3))
 def test_pooling_blocks_divide_evenly_and_stay_short(sizes: list[int]) -> None:
-    tap = Tap(value="v", dims=(symbol("n"), 3, *sizes), axis=1, sample_axis=0, non_negative=True, with_range=False)
-    sides = _pooling(tap)
+    tap = Tap(value=ir.Value(), dims=(symbol("n"), 3, *sizes), axes=(1,), sample_axis=0)
+    sides = pooling(tap)
     if sides is not None:
         assert all(size % side == 0 for size, side in zip(sizes, sides, strict=True))
         assert np.prod(sides) <= LONGEST
@@ -96,9 +97,7 @@ def test_pooling_blocks_divide_evenly_and_stay_short(sizes: list[int]) -> None:
 @given(st.integers(1, 200_000), st.booleans())
 def test_blocks_of_a_long_axis_divide_it(length: int, merged: bool) -> None:
     dims = (symbol("n") * length, 3) if merged else (symbol("n"), length, 3)
-    tap = Tap(
-        value="v", dims=dims, axis=len(dims) - 1, sample_axis=None if merged else 0, non_negative=True, with_range=False
-    )
+    tap = Tap(value=ir.Value(), dims=dims, axes=(len(dims) - 1,), sample_axis=None if merged else 0)
     (block,) = tap.blocks
     assert length % block == 0
     assert block <= LONGEST

@@ -129,14 +129,16 @@ def test_a_layer_whose_activation_has_no_rank_is_named() -> None:
         {"w": rand(5, 3), "v": rand(3, 2), "u": rand(2, 2)},
     )
     proto.graph.output.append(onnx.ValueInfoProto(name="m"))
-    found = find_layers(load(proto))
+    loaded = load(proto)
+    found = find_layers(loaded)
     assert [d.reason for d in found.declined if d.name == "u"] == ["MatMul: the rank of its other operand is unknown"]
-    assert instrument(load(proto), found.by_name).missing == {}
+    assert instrument(loaded, found.by_name).missing == {}
 
 
 def test_a_layer_of_integers_is_named() -> None:
     proto = model("(int32[N, 5] x) => (int32[] y) { y = MatMul(x, w) }", {"w": np.ones((5, 3), np.int32)})
-    plan = instrument(load(proto), find_layers(load(proto)).by_name)
+    loaded = load(proto)
+    plan = instrument(loaded, find_layers(loaded).by_name)
     assert plan.missing == {"w": "its activation is of type INT32, which no reduction takes"}
     recorder = Recorder(proto)
     recorder.update(np.ones((N, 5), np.int32))
@@ -149,7 +151,8 @@ def test_external_weights_stay_on_disk_and_must_be_there(tmp_path: Path) -> None
     path = tmp_path / "m.onnx"
     split = onnx.ModelProto.FromString(proto.SerializeToString())  # saving moves the weights out of what it is given
     onnx.save(split, path, save_as_external_data=True, location="m.data", size_threshold=0)
-    plan = instrument(load(path), find_layers(load(path)).by_name)
+    loaded = load(path)
+    plan = instrument(loaded, find_layers(loaded).by_name)
     assert len(plan.model) < 2000
     X = rand(11, 500)
     recorder = Recorder(path)
@@ -164,7 +167,8 @@ def test_embedded_weights_of_a_file_need_no_copy(tmp_path: Path) -> None:
     proto = model("(float[N, 500] x) => (float[] y) { a = MatMul(x, w) y = Relu(a) }", {"w": rand(500, 300)})
     path = tmp_path / "m.onnx"
     onnx.save(proto, path)
-    assert len(instrument(load(path), find_layers(load(path)).by_name).model) < 2000
+    loaded = load(path)
+    assert len(instrument(loaded, find_layers(loaded).by_name).model) < 2000
     recorder = Recorder(path)
     recorder.update(rand(11, 500))
     assert_recorded(recorder.result(), proto, [{"x": rand(11, 500)}])

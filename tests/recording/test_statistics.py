@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from wua_onnx.layers import find_layers
 from wua_onnx.model import load
 from wua_onnx.recording import Recorder, Recording
+from wua_onnx.recording.reading import Reading
 from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
 
 from .models import Array, N, images, model, rand, resnet
@@ -54,7 +55,7 @@ def test_units_of_any_weight(parts: list[tuple[int, int]], magnitude: float, see
     values, weights = [], []
     for units, positions in parts:
         means = 10.0**magnitude * 1e3 + random.random((units, 3))
-        sums.add(means, positions)
+        sums.add(Reading(positions=np.full(units, positions), mean=means))
         values += list(means)
         weights += [positions] * units
     m, w = np.array(values), np.array(weights, dtype=np.float64)
@@ -72,7 +73,7 @@ def test_equal_weights_give_the_textbook_error() -> None:
     values = rand(11, 3, dtype=np.float64)
     sums = Accumulator(3)
     for row in values:
-        sums.add(row.reshape(1, 3), 4)
+        sums.add(Reading(positions=np.array([4]), mean=row.reshape(1, 3)))
     np.testing.assert_allclose(sums.result().standard_error, values.std(axis=0, ddof=1) / np.sqrt(11))
 
 

@@ -14,7 +14,7 @@ import onnx_ir as ir
 
 from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
-from wua_onnx.layers.axes import moved_axis, readers
+from wua_onnx.layers.axes import moved_axes, readers
 from wua_onnx.layers.patterns import find_pattern
 from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import Model, NodeView
@@ -32,73 +32,83 @@ class Activation:
     """Where the neurons of one use of a weight are read.
 
     Attributes:
-        value, axis: the tensor, and its axis along which the neurons lie.
+        value, axes: the tensor, and its axes along which the neurons lie.
         factor: the product of the constant scales on the way, shape (neurons,) or ().
         function: the activation function; None where the layer is linear.
+        valid: how many positions of each sample are valid, and the axis that they lie along; None where all are.
+        lookups: the values are the rows that are looked up, and a neuron is a row.
+        unread: why nothing can be read, empty where it can.
     """
 
     value: ir.Value
-    axis: int
+    axes: tuple[int, ...]
     factor: Array
     function: Function | None
+    valid: tuple[ir.Value, int] | None = None
+    lookups: bool = False
+    unread: str = ""
 
 
 @dataclass(eq=False)
 class _Walk:
     model: Model
+    graph: ir.Graph | ir.Function | None
     value: ir.Value
-    axis: int
+    axes: tuple[int, ...]
     factor: Array
 
-    def step(self, value: ir.Value, axis: int, factor: Array | float = 1.0) -> None:
-        self.value, self.axis, self.factor = value, axis, self.factor * factor
+    def step(self, value: ir.Value, axes: tuple[int, ...], factor: Array | float = 1.0) -> None:
+        self.value, self.axes, self.factor = value, axes, self.factor * factor
 
 
-def follow(output: ir.Value, axis: int, model: Model, activation: str = "post") -> Activation:
-    """Return where the neurons along `axis` of `output` are read.
+def follow(output: ir.Value, axes: tuple[int, ...], model: Model, activation: str = "post") -> Activation:
+    """Return where the neurons along `axes` of `output` are read.
 
     Args:
         output: a layer's output.
-        axis: the axis of `output` along which the neurons lie.
+        axes: the axes of `output` along which the neurons lie.
         model: the model.
         activation: "post" for after the activation function, "pre" for `output` itself.
     """
-    walk = _Walk(model, output, axis, np.ones((), np.float64))
-    reading = (output, axis)
+    producer = output.producer()
+    walk = _Walk(model, producer.graph if producer is not None else None, output, axes, np.ones((), np.float64))
+    reading = (output, axes)
     if activation == "pre":
-        return Activation(value=output, axis=axis, factor=walk.factor, function=None)
+        return Activation(value=output, axes=axes, factor=walk.factor, function=None)
     for _ in range(_MAX_STEPS):
         function = _through_function(walk)
         if function is not None:
-            return Activation(value=_stored(walk.value, model), axis=walk.axis, factor=walk.factor, function=function)
+            return Activation(
+                value=_stored(walk.value, walk.graph), axes=walk.axes, factor=walk.factor, function=function
+            )
         moves_only = _through_step(walk)
         if moves_only is None:
             break
         if not moves_only:
-            reading = (walk.value, walk.axis)
-    return Activation(value=_stored(reading[0], model), axis=reading[1], factor=walk.factor, function=None)
+            reading = (walk.value, walk.axes)
+    return Activation(value=_stored(reading[0], walk.graph), axes=reading[1], factor=walk.factor, function=None)
 
 
-def _stored(value: ir.Value, model: Model) -> ir.Value:
+def _stored(value: ir.Value, graph: ir.Graph | ir.Function | None) -> ir.Value:
     """Return `value` as the network stores it: behind the pair that quantizes it, where there is one.
 
     A quantized network never holds the value before it, and onnxruntime joins the pair with the layer.
     """
-    quantized = _all_users(value, "QuantizeLinear", model)
-    back = _all_users(quantized[0].outputs[0], "DequantizeLinear", model) if len(quantized) == 1 else []
+    quantized = _all_users(value, "QuantizeLinear", graph)
+    back = _all_users(quantized[0].outputs[0], "DequantizeLinear", graph) if len(quantized) == 1 else []
     return back[0].outputs[0] if back else value
 
 
-def _all_users(value: ir.Value, op: str, model: Model) -> list[ir.Node]:
-    """Return what reads `value` where all of that are operators `op` that take it as their first input."""
+def _all_users(value: ir.Value, op: str, graph: ir.Graph | ir.Function | None) -> list[ir.Node]:
+    """Return what reads `value` where all of that are operators `op` of `graph` that take it as their first input."""
     uses = readers(value)
-    fit = all(use.node.op_type == op and use.idx == 0 and use.node.graph is model.ir_model.graph for use in uses)
+    fit = all(use.node.op_type == op and use.idx == 0 and use.node.graph is graph for use in uses)
     return [use.node for use in uses] if fit and not value.is_graph_output() else []
 
 
 def _only_user(walk: _Walk) -> tuple[NodeView, int] | None:
     uses = readers(walk.value)
-    if len(uses) != 1 or walk.value.is_graph_output() or uses[0].node.graph is not walk.model.ir_model.graph:
+    if len(uses) != 1 or walk.value.is_graph_output() or uses[0].node.graph is not walk.graph:
         return None
     node = NodeView(uses[0].node, walk.model)
     return (node, uses[0].idx) if node.domain in _DOMAINS and node.node.outputs else None
@@ -113,12 +123,12 @@ def _through_step(walk: _Walk) -> bool | None:
     result = node.node.outputs[0]
     if node.op_type in _VALUES_KEPT or (node.op_type == "Cast" and result.dtype in FLOATS):
         if index == 0:
-            walk.step(result, walk.axis)
+            walk.step(result, walk.axes)
             return True
         return None
-    axis = moved_axis(node, index, walk.axis)
-    if axis is not None:
-        walk.step(result, axis)
+    axes = moved_axes(node, index, walk.axes)
+    if axes is not None:
+        walk.step(result, axes)
         return True
     return _through_scale(walk, node, index)
 
@@ -130,15 +140,15 @@ def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
             return None
         if node.op_type == "Div":
             constant = 1 / constant
-        walk.step(node.node.outputs[0], walk.axis, constant if node.op_type in ("Mul", "Div") else 1.0)
+        walk.step(node.node.outputs[0], walk.axes, constant if node.op_type in ("Mul", "Div") else 1.0)
         return False
-    if node.op_type == "BatchNormalization" and index == 0 and walk.axis == 1:
+    if node.op_type == "BatchNormalization" and index == 0 and walk.axes == (1,):
         scale, variance = (_constant(node, i) for i in (1, 4))
         if scale is None or variance is None or node.attr("training_mode", 0) or scale.ndim != 1:
             return None
-        walk.step(node.node.outputs[0], 1, scale / np.sqrt(variance + node.attr("epsilon", 1e-5)))
+        walk.step(node.node.outputs[0], (1,), scale / np.sqrt(variance + node.attr("epsilon", 1e-5)))
         return False
-    if node.op_type in _NORMALISATIONS and index == 0 and walk.axis == 1:
+    if node.op_type in _NORMALISATIONS and index == 0 and walk.axes == (1,):
         return _through_normalisation(walk, node)
     return _through_group_normalisation(walk, node) if index == 0 else None
 
@@ -146,10 +156,10 @@ def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
 def _through_normalisation(walk: _Walk, node: NodeView) -> bool | None:
     """Take a normalisation by instance or group; its constant scale per neuron is a factor."""
     scale, shape = _constant(node, 1), node.model.shape(walk.value)
-    neurons = shape[walk.axis] if shape is not None else None
+    neurons = shape[1] if shape is not None else None
     if scale is None or not isinstance(neurons, int) or scale.size == 0 or neurons % scale.size:
         return None
-    walk.step(node.node.outputs[0], 1, np.repeat(scale.reshape(-1), neurons // scale.size))
+    walk.step(node.node.outputs[0], (1,), np.repeat(scale.reshape(-1), neurons // scale.size))
     return False
 
 
@@ -162,13 +172,13 @@ def _through_group_normalisation(walk: _Walk, node: NodeView) -> bool | None:
     result, before, scale = back.node.outputs[0], walk.model.shape(walk.value), _constant(inner, 1)
     if before is None or before != walk.model.shape(result) or scale is None or np.ptp(scale) != 0:
         return None
-    walk.step(result, walk.axis, np.asarray(scale.reshape(-1)[0]))
+    walk.step(result, walk.axes, np.asarray(scale.reshape(-1)[0]))
     return False
 
 
 def _next(node: NodeView, op: str) -> NodeView | None:
     """Return the only user of `node`'s result where it is an operator `op` that takes it as its first input."""
-    users = _all_users(node.node.outputs[0], op, node.model)
+    users = _all_users(node.node.outputs[0], op, node.node.graph)
     return NodeView(users[0], node.model) if len(users) == 1 else None
 
 
@@ -183,37 +193,48 @@ def _along_neurons(node: NodeView, index: int, walk: _Walk) -> Array | None:
     if value is None or value.shape is None or rank != len(walk.value.shape or ()):
         return None
     shape = [1] * (rank - len(value.shape)) + list(value.shape)
-    if len(shape) != rank or any(size != 1 for axis, size in enumerate(shape) if axis != walk.axis):
+    if len(shape) != rank or any(size != 1 for axis, size in enumerate(shape) if axis not in walk.axes):
         return None
     constant = _constant(node, index)
-    return None if constant is None else constant.reshape(-1) if constant.size > 1 else constant.reshape(())
+    if constant is None or constant.size <= 1:
+        return None if constant is None else constant.reshape(())
+    if len(walk.axes) == 1:
+        return constant.reshape(-1)
+    whole = walk.model.shape(walk.value)
+    sizes = [whole[axis] for axis in walk.axes] if whole is not None else [None]
+    if not all(isinstance(size, int) for size in sizes):
+        return None
+    others = tuple(axis for axis in range(rank) if axis not in walk.axes)
+    per_neuron = np.transpose(constant.reshape((1,) * (rank - constant.ndim) + constant.shape), (*walk.axes, *others))
+    known = [size for size in sizes if isinstance(size, int)]
+    return np.broadcast_to(per_neuron.reshape(per_neuron.shape[: len(known)]), known).reshape(-1)
 
 
 def _through_function(walk: _Walk) -> Function | None:
     """Take one activation function, a single operator or the pattern of one; None where none follows."""
     found = find_pattern(walk.value, walk.model, lambda node, index: _along_neurons(node, index, walk))
     if found is not None and found[2]:
-        walk.step(found[0], walk.axis)
+        walk.step(found[0], walk.axes)
         return found[1]
     user = _only_user(walk)
     if user is None:
         if found is not None:
-            walk.step(found[0], walk.axis)
+            walk.step(found[0], walk.axes)
         return found[1] if found is not None else None
     node, index = user
     function = functions.OPERATORS.get(node.op_type)
     if function is None or index != 0:
         return None
-    if node.op_type in functions.ALONG_AXIS and not _is_along(node, walk.axis):
+    if node.op_type in functions.ALONG_AXIS and not _is_along(node, walk.axes):
         return None
-    walk.step(node.node.outputs[0], walk.axis)
+    walk.step(node.node.outputs[0], walk.axes)
     return _clipped(node) if node.op_type == "Clip" else function
 
 
-def _is_along(node: NodeView, axis: int) -> bool:
+def _is_along(node: NodeView, axes: tuple[int, ...]) -> bool:
     rank = len(node.node.outputs[0].shape or ())
     given = node.attr("axis", -1)
-    return rank > 0 and (given % rank == axis or (node.opset < 13 and given <= axis))
+    return rank > 0 and ((given % rank,) == axes or (node.opset < 13 and given <= min(axes)))
 
 
 def _clipped(node: NodeView) -> Function:

@@ -1,7 +1,8 @@
-"""Following a tensor, and one axis of it, through operators that only rearrange elements."""
+"""Following a tensor, and some axes of it, through operators that only rearrange elements."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import onnx_ir as ir
@@ -18,10 +19,10 @@ def readers(value: ir.Value) -> list[Usage]:
     return [use for use in value.uses() if use.node.op_type not in ("Shape", "Size") or use.node.domain]
 
 
-def moved_axis(node: NodeView, index: int, axis: int) -> int | None:
-    """Return where `axis` of input `index` of `node` lies in its output.
+def moved_axes(node: NodeView, index: int, axes: tuple[int, ...]) -> tuple[int, ...] | None:
+    """Return where the `axes` of input `index` of `node` lie in its output, in the same order.
 
-    None where the operator is not one that only rearranges elements, or does not keep the axis whole.
+    None where the operator is not one that only rearranges elements, or does not keep the axes whole.
     """
     source = node.input(0)
     if index != 0 or source is None:
@@ -29,18 +30,42 @@ def moved_axis(node: NodeView, index: int, axis: int) -> int | None:
     if node.op_type == "Transpose":
         rank = len(source.shape or ())
         permutation = list(node.attr("perm") or reversed(range(rank)))
-        return permutation.index(axis) if axis in permutation else None
+        return tuple(permutation.index(axis) for axis in axes) if set(axes) <= set(permutation) else None
     if node.op_type in ("Reshape", "Flatten", "Squeeze", "Unsqueeze"):
         before, after = node.model.shape(source), node.model.shape(node.node.outputs[0])
-        return None if before is None or after is None else kept_axis(before, after, axis)
+        return None if before is None or after is None else kept_axes(before, after, axes)
     return None
 
 
-def kept_axis(before: Shape, after: Shape, axis: int) -> int | None:
-    """Return the axis of `after` that holds the same elements as `axis` of `before`, row-major; None if none does."""
-    inner = product(before[axis + 1 :])
-    size = before[axis]
-    for candidate in range(len(after)):
-        if after[candidate] == size and product(after[candidate + 1 :]) == inner:
-            return candidate
+def kept_axes(before: Shape, after: Shape, axes: Sequence[int]) -> tuple[int, ...] | None:
+    """Return the axes of `after` that hold the same elements as `axes` of `before`, row-major; None if none do.
+
+    Neighbouring axes may be merged into one, and one may be split into several.
+    """
+    kept: list[int] = []
+    for run in _runs(axes):
+        found = _same_elements(before, after, run)
+        if found is None:
+            return None
+        kept += found
+    return tuple(kept)
+
+
+def _runs(axes: Sequence[int]) -> Iterator[range]:
+    """Yield the stretches of neighbouring axes."""
+    start = 0
+    for stop in range(1, len(axes) + 1):
+        if stop == len(axes) or axes[stop] != axes[stop - 1] + 1:
+            yield range(axes[start], axes[stop - 1] + 1)
+            start = stop
+
+
+def _same_elements(before: Shape, after: Shape, run: range) -> range | None:
+    """Return the shortest stretch of axes of `after` with as many elements as `run`, and as many inside of it."""
+    size, inner = product(before[run.start : run.stop]), product(before[run.stop :])
+    for length in range(1, len(after) + 1):
+        for start in range(len(after) - length + 1):
+            stop = start + length
+            if product(after[start:stop]) == size and product(after[stop:]) == inner:
+                return range(start, stop)
     return None

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.cost.memory import is_parameter, parameter_values
-from wua_onnx.layers.activations import follow
+from wua_onnx.layers.activations import Activation, follow
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.naming import layer_name, unique
 from wua_onnx.layers.registry import recognise
-from wua_onnx.model.graph import Model
+from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 
 
@@ -41,30 +42,38 @@ class Layers:
 
 
 def find_layers(model: Model, *, activation: str = "post") -> Layers:
-    """Return the layers of `model`; no weight is read.
+    """Return the layers of `model`, those inside of branches and loops too; no weight is read.
 
     Args:
         model: the model.
         activation: "post" reads a neuron after its activation function, "pre" at the layer's own output.
     """
     uses: dict[ir.Value, list[Use]] = {}
-    reasons: dict[str, str] = {}
-    for node in model.nodes:
-        if node.node not in model.reachable:
-            continue
-        found = recognise(node)
-        if isinstance(found, str):
-            for value in node.node.inputs:
-                if value is not None:
-                    reasons[value.name or ""] = f"{node.op_type}: {found}"
-        elif found is not None and is_parameter(found.source.root):
-            uses.setdefault(found.source.root, []).append(found)
+    reasons: dict[ir.Value, str] = {}
+    for node in _living(model):
+        for found in recognise(node):
+            if isinstance(found, str):
+                reasons |= {value: f"{clean(node.op_type)}: {found}" for value in node.node.inputs if value is not None}
+            elif is_parameter(found.source.root):
+                uses.setdefault(found.source.root, []).append(found)
     names = unique(layer_name(group[0], model) for group in uses.values())
     by_name = {name: _layer(name, group, model, activation) for name, group in zip(names, uses.values(), strict=True)}
     values = parameter_values(model)
     declined = tuple(_declined(value, reasons, model) for value in values if value not in uses)
     total = sum(int(value.const_value.size) for value in values if value.const_value is not None)
     return Layers(by_name, declined, total)
+
+
+def _living(model: Model) -> Iterator[NodeView]:
+    """Yield the nodes that some output depends on, each before those of the graphs inside it."""
+    pending = [iter(node for node in model.nodes if node.node in model.reachable)]
+    while pending:
+        node = next(pending[-1], None)
+        if node is None:
+            pending.pop()
+            continue
+        yield node
+        pending.extend(iter(NodeView(inner, model) for inner in graph) for graph in node.graphs().values())
 
 
 def _layer(name: str, uses: list[Use], model: Model, activation: str) -> Layer:
@@ -75,12 +84,29 @@ def _layer(name: str, uses: list[Use], model: Model, activation: str) -> Layer:
         name=name,
         model=model,
         uses=tuple(uses),
-        activations=tuple(follow(use.output, use.output_axis, model, activation) for use in uses),
-        shape=tuple(first.source.shape[axis] for axis in first.permutation),
+        activations=tuple(_activation(use, model, activation) for use in uses),
+        shape=first.arrangement.shape,
         dtype=tensor.dtype,
     )
 
 
+def _activation(use: Use, model: Model, activation: str) -> Activation:
+    if use.reads == "after":
+        return follow(use.output, use.output_axes, model, activation)
+    return Activation(
+        value=use.output,
+        axes=use.output_axes,
+        factor=np.ones((), np.float64),
+        function=None,
+        valid=use.valid,
+        lookups=use.reads == "lookups",
+        unread=use.unread,
+    )
+
+
+_BIASES = frozenset(
+    {("Conv", 2), ("Gemm", 2), ("ConvTranspose", 2), ("DeformConv", 3), ("LSTM", 3), ("GRU", 3), ("RNN", 3)}
+)
 _ROLES = {
     "BatchNormalization": "scale, shift or statistics of a normalisation",
     "InstanceNormalization": "scale or shift of a normalisation",
@@ -91,7 +117,7 @@ _ROLES = {
     "Sub": "bias or constant shift",
     "Mul": "constant scale",
     "Div": "constant scale",
-    "Gather": "embedding table: not analysed yet",
+    "Gather": "table of constants",
     "PRelu": "slope of an activation function",
     "Clip": "bound",
     "Concat": "constant part of an activation",
@@ -107,20 +133,19 @@ _ROLES = {
 }
 
 
-def _declined(value: ir.Value, reasons: Mapping[str, str], model: Model) -> Declined:
+def _declined(value: ir.Value, reasons: Mapping[ir.Value, str], model: Model) -> Declined:
     tensor = value.const_value
     elements = int(tensor.size) if tensor is not None else 0
-    return Declined(clean(value.name), elements, reasons.get(value.name or "") or _role(value, model))
+    return Declined(clean(value.name), elements, reasons.get(value) or _role(value, model))
 
 
 def _role(value: ir.Value, model: Model) -> str:
     """Return what a parameter that no layer owns is for."""
     use = next(iter(value.uses()))
     op = clean(use.node.op_type)
-    if use.node.graph is not model.ir_model.graph:
-        return f"used by {op} inside a branch or a loop: not analysed yet"
-    if not any(other.node in model.reachable for other in value.uses()):
+    inner = [other for other in value.uses() if other.node.graph is not model.ir_model.graph]
+    if not inner and not any(other.node in model.reachable for other in value.uses()):
         return "used only by nodes that reach no output"
-    if use.node.op_type in ("Conv", "Gemm", "ConvTranspose") and use.idx == 2:
+    if (use.node.op_type, use.idx) in _BIASES:
         return "bias"
     return _ROLES.get(use.node.op_type, f"weight of {op}: this kind of layer is not analysed yet")

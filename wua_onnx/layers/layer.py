@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +17,49 @@ from wua_onnx.model.graph import Model, NodeView
 Array: TypeAlias = np.ndarray[Any, Any]
 
 
+Reads: TypeAlias = Literal["after", "output", "lookups", "nothing"]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How an operator's weight becomes canonical: its axes split, reordered and merged again.
+
+    Attributes:
+        split: the shape with axes split.
+        permutation: the order of the split axes.
+        shape: the canonical shape.
+    """
+
+    split: tuple[int, ...]
+    permutation: tuple[int, ...]
+    shape: tuple[int, ...]
+
+    @classmethod
+    def transposing(cls, shape: tuple[int, ...], permutation: tuple[int, ...] | None = None) -> Arrangement:
+        """Return the arrangement that only reorders the axes of `shape`."""
+        order = tuple(range(len(shape))) if permutation is None else permutation
+        return cls(shape, order, tuple(shape[axis] for axis in order))
+
+    def __call__(self, array: Array) -> Array:
+        """Return `array` arranged; a view where axes are only reordered."""
+        return np.transpose(array.reshape(self.split), self.permutation).reshape(self.shape)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Features:
+    """What a weight is multiplied with: the features that come in.
+
+    Attributes:
+        value: the tensor.
+        axes: its axes along which the features lie.
+        spread: turns one number per feature into an array that broadcasts against the canonical weight.
+    """
+
+    value: ir.Value
+    axes: tuple[int, ...]
+    spread: Callable[[Array], Array]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Use:
     """One operator that uses a weight: what a layer kind recognises.
@@ -24,25 +68,40 @@ class Use:
         node: the operator.
         kind: the kind of layer (dense, convolution …).
         source: where the weight's elements come from.
-        permutation: axes of the operator's weight in canonical order; dense (in, out), convolution
-            (out, in / groups, ...).
+        arrangement: how the operator's weight becomes canonical; dense (in, out), convolution
+            (out, in / groups, ...), recurrent (gates, hidden, in).
         neuron_axis: the axis of the canonical weight along which neurons lie.
-        output, output_axis: the operator's result, and the axis of it along which neurons lie.
+        output, output_axes: a result of the operator, and the axes of it along which neurons lie.
+        reads: where the activation of the neurons is: "after" the activation function that follows the output, in
+            the "output" itself, how often a row is looked up by the "lookups" that the output then is, or "nothing".
+        unread: why nothing is read.
+        valid: how many positions of each sample are valid, and the axis of the output that they lie along; None where
+            all are.
         factor: a constant that multiplies the weight inside the operator (Gemm's alpha).
+        decode: turns stored elements into real ones, where the operator itself holds the scales.
+        features: what the weight is multiplied with; None where it cannot be seen.
+        parameter: what the operator calls the weight, where it owns several.
     """
 
     node: NodeView
     kind: str
     source: WeightSource
-    permutation: tuple[int, ...]
+    arrangement: Arrangement
     neuron_axis: int
     output: ir.Value
-    output_axis: int
+    output_axes: tuple[int, ...]
+    reads: Reads = "after"
+    unread: str = ""
+    valid: tuple[ir.Value, int] | None = None
     factor: float = 1.0
+    decode: Callable[[Array, NodeView], Array] | None = None
+    features: Features | None = None
+    parameter: str | None = None
 
     def canonical(self, model: Model) -> Array:
-        """Return the weight in canonical order, constant factors of the operator left out."""
-        return np.transpose(read(self.source, model), self.permutation)
+        """Return the weight in canonical order and real units, constant factors of the operator left out."""
+        stored = read(self.source, model)
+        return self.arrangement(stored if self.decode is None else self.decode(stored, self.node))
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -52,11 +111,11 @@ class Use:
             for node in self.source.chain
             if node.op_type == "Transpose"
         )
-        return moves, self.permutation, self.source.shape
+        return moves, self.arrangement, self.source.shape
 
     def positions(self, model: Model) -> Array:
         """Return where each element of the canonical weight lies among the stored elements."""
-        return np.transpose(positions(self.source, model), self.permutation)
+        return self.arrangement(positions(self.source, model))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -26,17 +26,18 @@ def layer_name(use: Use, model: Model) -> str:
     for known in (root, use.node.node.name or "", use.output.name or ""):
         if known in model.layer_names:
             return clean(model.layer_names[known])
-    match = _MAIN_PARAMETER.match(root)
+    match = _MAIN_PARAMETER.match(root) if use.parameter is None else None
     if match and not _INVENTED.match(match["module"]):
         return clean(match["module"])
     if re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", root) and not _INVENTED.match(root):
         return clean(root)
+    suffix = f".{use.parameter}" if use.parameter else ""
     if use.node.module:
-        return use.node.module_name
+        return use.node.module_name + suffix
     plain = _TF_VARIABLE.sub("", root)
     if plain and not _INVENTED.match(plain):
         return clean(plain)
-    return use.node.name
+    return use.node.name + suffix
 
 
 def unique(names: Iterable[str]) -> list[str]:

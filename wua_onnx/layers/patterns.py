@@ -29,6 +29,7 @@ class _Region:
     """Operators that part at one value; what each of their results is on the grid, None where it is not known."""
 
     start: ir.Value
+    graph: ir.Graph | ir.Function | None
     values: dict[ir.Value, Array | None]
     nodes: dict[ir.Node, None] = field(default_factory=dict)
 
@@ -52,7 +53,8 @@ def find_pattern(start: ir.Value, model: Model, along: Along) -> tuple[ir.Value,
     """
     if start.is_graph_output():
         return None
-    region = _Region(start, {start: functions.GRID})
+    producer = start.producer()
+    region = _Region(start, producer.graph if producer is not None else None, {start: functions.GRID})
     named: tuple[ir.Value, Function, bool] | None = None
     other: tuple[ir.Value, Function, bool] | None = None
     for _ in range(_MAX_OPERATORS):
@@ -79,7 +81,7 @@ def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[N
     for value in list(region.values):
         for use in readers(value):
             node = NodeView(use.node, model)
-            if node.node in region.nodes or node.node.graph is not model.ir_model.graph:
+            if node.node in region.nodes or node.node.graph is not region.graph:
                 continue
             if node.domain or node.op_type not in EVALUATE or len(node.node.outputs) != 1:
                 continue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
@@ -13,8 +13,9 @@ from wua_onnx.model.graph import NodeView
 if TYPE_CHECKING:
     from wua_onnx.layers.layer import Use
 
-# Returns the use of a weight, the reason why there is none to analyse, or None where the operator holds no weight.
-Recognise: TypeAlias = "Callable[[NodeView], Use | str | None]"
+# Returns the use of a weight, the reason why there is none to analyse, or None where the operator holds no weight;
+# an iterator of those where it may hold several.
+Recognise: TypeAlias = "Callable[[NodeView], Use | str | Iterator[Use | str] | None]"
 
 _KINDS: dict[tuple[str, str], Recognise] = {}
 
@@ -39,8 +40,11 @@ def _load() -> None:
         import_module(f"{room.__name__}.{module.name}")
 
 
-def recognise(node: NodeView) -> Use | str | None:
-    """Return the use of a weight in `node`, why it cannot be analysed, or None where it holds none."""
+def recognise(node: NodeView) -> list[Use | str]:
+    """Return the uses of weights in `node`, or why one cannot be analysed; nothing where it holds none."""
     _load()
     function = _KINDS.get((node.domain, node.op_type))
-    return function(node) if function is not None else None
+    found = function(node) if function is not None else None
+    if found is None:
+        return []
+    return list(found) if isinstance(found, Iterator) else [found]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -13,9 +14,11 @@ from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer, find_layers
 from wua_onnx.model.graph import Model
 from wua_onnx.model.load import load
-from wua_onnx.recording.instrument import Instrumented, instrument
+from wua_onnx.recording import saved
+from wua_onnx.recording.instrument import Instrumented, Place, instrument
+from wua_onnx.recording.masks import find_mask
+from wua_onnx.recording.reading import Reading, lengths, read
 from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
-from wua_onnx.recording.taps import Outputs, Tap
 from wua_onnx.running import Batch, Data, InputSpec, Session, input_specs
 from wua_onnx.running.inputs import batch_symbol
 from wua_onnx.running.isolated import IsolatedSession
@@ -23,8 +26,7 @@ from wua_onnx.running.isolated import IsolatedSession
 Array: TypeAlias = np.ndarray[Any, Any]
 Progress: TypeAlias = "Callable[[int, int | None], None]"  # samples done, samples in all where known
 
-Place: TypeAlias = tuple[str, int]  # an activation and the axis of its neurons
-
+STATISTICS = ("mean", "square", "firing", "range", "histogram", "features")
 DEFAULT_BATCH = 32
 
 
@@ -39,6 +41,9 @@ class Recording:
         batch_size, device: how it was run.
         correct: how many samples the largest output agreed with the label; None without labels.
         labelled: samples that had a label.
+        mask: the input that told padded positions, which are in no statistic; None where none did.
+        unmasked: layers whose activation the mask does not reach: their padded positions count.
+        outputs: the model's own outputs by name, where they were kept.
     """
 
     layers: Mapping[str, tuple[NeuronStatistics, ...]]
@@ -50,24 +55,34 @@ class Recording:
     device: str
     correct: int | None
     labelled: int
+    mask: str | None = None
+    unmasked: tuple[str, ...] = ()
+    outputs: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Recorder:
     """Runs a model over data, batch by batch, and keeps a few numbers per neuron.
 
+    A recording can be split: recorders of the same model and plan `merge`, and `save` writes one that `load` reads.
+
     Args:
         model: a path, an `onnx.ModelProto`, an `onnx_ir.Model` or a loaded `Model` whose batch is not bound.
         layers: the layers to record; all of them by default.
         activation: "post" or "pre", see `wua_onnx.analyze`.
+        statistics: what to record of each neuron: "mean" of |a| (always), "square", "firing", "range", "histogram";
+            "features" for the norms of what the weights are multiplied with.
         batch_axis: the axis of the inputs along which samples lie.
         batch_size: samples in a run; the model's own where it is fixed, else 32 by default.
+        mask: the input of shape (samples, positions) that is 0 at padded positions, which are left out; by default the
+            one whose name says so (attention_mask). False for none.
+        keep_outputs: keep the model's own outputs too.
         device: "cpu" or "cuda".
         isolate: run onnxruntime in a child process.
 
     Raises:
         RunError: onnxruntime cannot load the model.
         DeviceError: the device is not there.
-        DataError: the batch size is below 1.
+        DataError: the batch size is below 1, a statistic is not known, or the mask is no such input.
     """
 
     def __init__(
@@ -76,33 +91,45 @@ class Recorder:
         *,
         layers: Mapping[str, Layer] | None = None,
         activation: str = "post",
+        statistics: Iterable[str] = (),
         batch_axis: int = 0,
         batch_size: int | None = None,
+        mask: str | bool | None = None,
+        keep_outputs: bool = False,
         device: str = "cpu",
         isolate: bool = False,
     ) -> None:
         self.model: Model = model if isinstance(model, Model) else load(model)
         self.layers = layers if layers is not None else find_layers(self.model, activation=activation).by_name
         self.specs: tuple[InputSpec, ...] = input_specs(self.model, batch_axis)
+        self.statistics = _checked(statistics)
         own = batch_symbol(self.model, batch_axis)
         self.fixed = isinstance(own, int)
         if batch_size is not None and batch_size < 1:
             raise DataError(f"batch_size: expected at least 1, got {batch_size}")
         self.batch_size = own if isinstance(own, int) else batch_size or DEFAULT_BATCH
-        self.device = device
-        self._batch_axis, self._isolate = batch_axis, isolate
-        self._open(frozenset())
+        self.mask = None if mask is False else find_mask(self.model, mask if isinstance(mask, str) else None, own)
+        self.device, self.keep_outputs = device, keep_outputs
+        self._batch_axis, self._isolate, self._activation = batch_axis, isolate, activation
         self._sums: dict[Place, Accumulator] = {}
+        self._kept: list[dict[str, Array]] = []
         self.samples = self.batches = self.correct = self.labelled = 0
         self.seconds = 0.0
+        self._open(frozenset())
 
-    def _open(self, precise: Set[str]) -> None:
+    def _open(self, precise: frozenset[Place]) -> None:
         """Place the taps and load the model; the means of `precise` activations are taken in double precision."""
-        self._plan: Instrumented = instrument(self.model, self.layers, batch_axis=self._batch_axis, precise=precise)
+        self._plan: Instrumented = instrument(
+            self.model,
+            self.layers,
+            batch_axis=self._batch_axis,
+            statistics=self.statistics,
+            precise=precise,
+            mask=self.mask,
+        )
         kind = IsolatedSession if self._isolate else Session
         self._session: Session | IsolatedSession = kind(self._plan.model, self._plan.folder, device=self.device)
         self._wanted = list(dict.fromkeys(name for _, outputs in self._plan.taps.values() for name in outputs.names()))
-        self._taps = {_place(tap): (tap, outputs) for tap, outputs in self._plan.taps.values()}
 
     def update(self, batch: Any, y: Any = None, *, progress: Progress | None = None) -> None:
         """Run the model over `batch`, which may be any X that `wua_onnx.analyze` takes, and add to the recording.
@@ -117,15 +144,65 @@ class Recorder:
             if progress is not None:
                 progress(self.samples, data.samples)
 
+    def merge(self, other: Recorder) -> None:
+        """Add what `other` recorded, of the same model in the same way.
+
+        Raises:
+            DataError: it is of another model, or recorded something else; nothing is added then.
+        """
+        saved.check_same(saved.identity(self), saved.identity(other))
+        for place, sums in zip(self._plan.taps, (other._sums.get(place) for place in other._plan.taps), strict=True):
+            if sums is not None:
+                self._sums.setdefault(place, Accumulator(sums.neurons)).merge(sums)
+        self.samples += other.samples
+        self.batches += other.batches
+        self.correct += other.correct
+        self.labelled += other.labelled
+        self.seconds += other.seconds
+        self._kept += other._kept
+
+    def save(self, path: str | Path) -> Path:
+        """Write the recording to an .npz file, whole or not at all; `load` reads it back.
+
+        Kept outputs are not part of it.
+
+        Raises:
+            DataError: the file cannot be written.
+        """
+        sums = [self._sums.get(place) for place in self._plan.taps]
+        return saved.write(Path(path), saved.identity(self), saved.counters(self), sums)
+
+    def load(self, path: str | Path) -> None:
+        """Add a saved recording of the same model in the same way.
+
+        Raises:
+            DataError: the file is no recording, or one of another model or plan; nothing is added then.
+        """
+        identity, counters, sums = saved.read(Path(path))
+        saved.check_same(saved.identity(self), identity)
+        for place, part in zip(self._plan.taps, sums, strict=True):
+            if part is not None:
+                self._sums.setdefault(place, Accumulator(part.neurons)).merge(part)
+        for name, number in counters.items():
+            setattr(self, name, getattr(self, name) + number)
+
     def result(self) -> Recording:
         """Return what was recorded so far."""
         layers: dict[str, list[NeuronStatistics]] = {}
-        for (name, _), (tap, _) in self._plan.taps.items():
-            if _place(tap) in self._sums and name not in self._plan.missing:
-                layers.setdefault(name, []).append(self._sums[_place(tap)].result())
+        norms = {key: self._norms(place) for key, place in self._plan.features.items()}
+        missing = dict(self._plan.missing)
+        for key, place in self._plan.activations.items():
+            name = key[0]
+            if name in missing:
+                continue
+            if place not in self._sums:
+                missing[name] = "the part of the model that it is in never ran"
+                layers.pop(name, None)
+                continue
+            layers.setdefault(name, []).append(self._sums[place].result(norms.get(key)))
         return Recording(
             layers={name: tuple(parts) for name, parts in layers.items()},
-            missing=dict(self._plan.missing),
+            missing=missing if self.samples else dict(self._plan.missing),
             samples=self.samples,
             batches=self.batches,
             seconds=self.seconds,
@@ -133,30 +210,66 @@ class Recorder:
             device=self.device,
             correct=self.correct if self.labelled else None,
             labelled=self.labelled,
+            mask=self.mask.value.name if self.mask is not None else None,
+            unmasked=self._plan.unmasked,
+            outputs=self._outputs(),
         )
+
+    def _norms(self, place: Place) -> Array | None:
+        sums = self._sums.get(place)
+        return None if sums is None or "square" not in sums.totals else np.sqrt(sums.totals["square"])
+
+    def _outputs(self) -> dict[str, Array]:
+        names = self._plan.outputs if self._kept else ()
+        parts = {name: [kept[name] for kept in self._kept] for name in names}
+        return {name: several[0] if len(several) == 1 else np.concatenate(several) for name, several in parts.items()}
 
     def _run(self, batch: Batch) -> None:
         started = time.perf_counter()
-        scored = self._plan.outputs[:1] if batch.labels is not None else ()
-        results = self._results(batch.feeds, scored)
+        own = self._plan.outputs if self.keep_outputs else self._plan.outputs[:1] if batch.labels is not None else ()
+        results = self._results(batch.feeds, own)
         padding = self.batch_size - batch.samples if self.fixed else 0
         copies = self._copies(batch, padding)
-        for tap, outputs in self._taps.values():
-            self._add(tap, outputs, results, batch.samples, padding, copies)
+        readings = {place: self._reading(place, results, batch.samples, padding, copies) for place in self._plan.taps}
+        for place, reading in readings.items():
+            if reading is not None:
+                self._sums.setdefault(place, Accumulator(self._neurons(place, reading))).add(reading)
         self.samples += batch.samples
         self.batches += 1
-        if batch.labels is not None and scored:
-            self._compare(results[scored[0]], batch)
+        if self.keep_outputs:
+            self._kept.append({name: _first(results[name], batch.samples, padding) for name in own})
+        if batch.labels is not None and own:
+            self._compare(results[own[0]], batch)
         self.seconds += time.perf_counter() - started
+
+    def _neurons(self, place: Place, reading: Reading) -> int:
+        if reading.rows is None:
+            average = next(a for a in (reading.mean, reading.square, reading.firing) if a is not None)
+            return int(average.shape[1])
+        return next(
+            self.layers[name].uses[i].source.shape[0] for (name, i), at in self._plan.activations.items() if at == place
+        )
+
+    def _reading(
+        self, place: Place, results: Mapping[str, Array], samples: int, padding: int, copies: Mapping[str, Array] | None
+    ) -> Reading | None:
+        tap, outputs = self._plan.taps[place]
+        reading = read(tap, outputs, results, samples)
+        if copies is None or reading is None:
+            return reading
+        added = read(tap, outputs, copies, self.batch_size)
+        return reading if added is None else reading.without(added, padding / self.batch_size)
 
     def _results(self, feeds: Mapping[str, Array], also: Sequence[str] = ()) -> dict[str, Array]:
         """Run; again with double precision where an activation turns out longer than single precision bears."""
-        results = self._session.run(feeds, [*self._wanted, *also])
-        long = {tap.value for tap, outputs in self._taps.values() if tap.is_too_long(_lengths(tap, outputs, results))}
+        wanted = list(dict.fromkeys([*self._wanted, *also]))
+        results = self._session.run(feeds, wanted)
+        taps = self._plan.taps
+        long = {place for place, (tap, outputs) in taps.items() if tap.is_too_long(lengths(tap, outputs, results))}
         if not long:
             return results
-        self._open(long | {tap.value for tap, _ in self._taps.values() if tap.precise})
-        return self._session.run(feeds, [*self._wanted, *also])
+        self._open(frozenset(long | {place for place, (tap, _) in taps.items() if tap.precise}))
+        return self._session.run(feeds, list(dict.fromkeys([*self._wanted, *also])))
 
     def _copies(self, batch: Batch, padding: int) -> dict[str, Array] | None:
         """Run a batch of copies of the last sample, where the last of a fixed batch's samples are such copies.
@@ -172,27 +285,6 @@ class Recorder:
                 feeds[spec.name] = np.repeat(last, self.batch_size, axis=spec.sample_axis)
         return self._results(feeds)
 
-    def _add(
-        self,
-        tap: Tap,
-        outputs: Outputs,
-        results: Mapping[str, Array],
-        samples: int,
-        padding: int,
-        copies: Mapping[str, Array] | None,
-    ) -> None:
-        means = _means(tap, outputs, results)
-        sums = self._sums.setdefault(_place(tap), Accumulator(means.shape[1]))
-        positions = _positions(tap, outputs, results)
-        if copies is not None:
-            share = padding / self.batch_size
-            with np.errstate(invalid="ignore"):
-                means = (means - share * _means(tap, outputs, copies)) / (1 - share)
-            positions = positions * samples // self.batch_size
-        sums.add(means, positions)
-        if outputs.largest is not None and outputs.smallest is not None:
-            sums.extend_range(results[outputs.largest], results[outputs.smallest])
-
     def _compare(self, output: Array, batch: Batch) -> None:
         labels = batch.labels
         if labels is None or not isinstance(output, np.ndarray) or output.ndim != 2 or output.shape[1] < 2:
@@ -205,33 +297,13 @@ class Recorder:
             self.labelled += batch.samples
 
 
-def _place(tap: Tap) -> Place:
-    """Return what a tap records, however it does it."""
-    return tap.value, tap.axis
+def _checked(statistics: Iterable[str]) -> frozenset[str]:
+    wanted = frozenset(statistics)
+    unknown = sorted(wanted - set(STATISTICS))
+    if unknown:
+        raise DataError(f"statistics: expected some of {', '.join(STATISTICS)}, got {', '.join(map(repr, unknown))}")
+    return wanted | {"mean"}
 
 
-def _means(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> Array:
-    """Return mean |a| as (units, neurons)."""
-    parts = [results[name].astype(np.float64) for name in outputs.means]
-    with np.errstate(invalid="ignore"):  # infinite on both sides
-        mean = parts[0] if len(parts) == 1 else 2 * parts[0] - parts[1]
-    if tap.sample_axis is None:
-        return mean.reshape(1, -1)
-    if len(parts) > 1 or mean.ndim > 2:  # pooled: (samples, neurons, 1, ...)
-        return mean.reshape(mean.shape[0], mean.shape[1])
-    return mean if tap.sample_axis < tap.axis else mean.T
-
-
-def _lengths(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> list[int | None]:
-    """Return how long the reduced axes were in a run; None where the tap does not tell (they are known beforehand)."""
-    if outputs.shape is None:
-        return [None] * len(tap.reduced)
-    return [int(results[outputs.shape][axis]) for axis in tap.reduced]
-
-
-def _positions(tap: Tap, outputs: Outputs, results: Mapping[str, Array]) -> int:
-    """Return how many values were averaged for each neuron and unit."""
-    if tap.fixed_positions is not None:
-        return tap.fixed_positions
-    assert outputs.shape is not None
-    return int(np.prod([results[outputs.shape][axis] for axis in tap.reduced], dtype=np.int64))
+def _first(output: Any, samples: int, padding: int) -> Any:
+    return output[:samples] if padding and isinstance(output, np.ndarray) and output.ndim else output

@@ -7,27 +7,45 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx.errors import DataError
+from wua_onnx.recording.reading import Reading
+
 Array: TypeAlias = np.ndarray[Any, Any]
 
+_SILENT = 1e-6  # of the layer's largest mean: a range below it makes a smooth neuron dead
+_AVERAGES = ("mean", "square", "firing")
 
-@dataclass(frozen=True, slots=True, eq=False)
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class NeuronStatistics:
     """What was recorded of the neurons of one layer.
 
     Attributes:
-        mean: mean |a| of each neuron over every sample and position, shape (neurons,), float64.
+        mean: mean |a| of each neuron over every sample and position, shape (neurons,), float64; for the rows of a
+            table their shares of all lookups.
         standard_error: of `mean` over the units averaged (samples, or batches where samples cannot be told apart);
             NaN where there are fewer than two.
-        range: max a - min a of each neuron; None where it was not recorded.
-        positions: values averaged for each neuron.
+        positions: values averaged for each neuron; lookups for the rows of a table.
         non_finite: neurons with a NaN or infinite activation; their mean is NaN.
+        range: max a - min a of each neuron; None where it was not recorded.
+        largest, smallest: max a and min a of each neuron; None where not recorded.
+        rms: sqrt(mean a²) of each neuron; None where not recorded.
+        firing_rate: share of a > 0 of each neuron; None where not recorded.
+        histogram: values of all neurons by sign and power of 2, see `wua_onnx.recording.reading.histogram_of`.
+        input_norms: ‖x‖₂ over every sample and position of each feature that comes in; None where not recorded.
     """
 
     mean: Array
     standard_error: Array
-    range: Array | None
     positions: int
     non_finite: int
+    range: Array | None = None
+    largest: Array | None = None
+    smallest: Array | None = None
+    rms: Array | None = None
+    firing_rate: Array | None = None
+    histogram: Array | None = None
+    input_norms: Array | None = None
 
     def dead(self, smooth: bool) -> Array:
         """Return which neurons are dead: max|a| = 0, or no range to speak of for smooth functions."""
@@ -35,7 +53,7 @@ class NeuronStatistics:
         largest = float(finite.max()) if finite.size else 0.0
         silent = self.mean == 0.0
         if smooth and self.range is not None:
-            silent = silent | (self.range < 1e-6 * largest)
+            silent = silent | (self.range < _SILENT * largest)
         return np.asarray(silent)
 
 
@@ -43,53 +61,137 @@ class Accumulator:
     """Adds up the statistics of one tap in double precision; a unit weighs as many values as it averaged.
 
     Squares are taken of differences to the first unit, so that a small spread around a large mean is not lost.
+
+    Args:
+        neurons: how many there are; rows for a table.
     """
 
     def __init__(self, neurons: int) -> None:
+        self.neurons = neurons
         self.positions = 0
         self.units = 0  # samples, or batches
-        self.total = np.zeros(neurons)  # Σ w·m, with m the mean |a| of a unit and w its values
+        self.totals: dict[str, Array] = {}  # Σ w·m for each average m of a unit and its values w
         self.shift: Array | None = None
-        # Σ w², Σ w²·(m − shift), Σ w²·(m − shift)²
+        # Σ w², Σ w²·(m − shift), Σ w²·(m − shift)², with m the mean |a| of a unit
         self.moments: list[Array] = [np.zeros(()), np.zeros(neurons), np.zeros(neurons)]
         self.largest: Array | None = None
         self.smallest: Array | None = None
+        self.rows: Array | None = None
+        self.histogram: Array | None = None
 
-    def add(self, means: Array, positions: int) -> None:
-        """Add units.
+    def add(self, reading: Reading) -> None:
+        """Add what a run returned; `reading` has as many neurons as there are."""
+        if reading.rows is not None:
+            self._look_up(reading.rows)
+            return
+        weights = reading.positions.astype(np.float64)
+        self.positions += int(weights.sum())
+        self.units += int(np.count_nonzero(weights))
+        for name in _AVERAGES:
+            average = getattr(reading, name)
+            if average is not None:
+                self._check(average.shape[1])
+                average = np.where(weights[:, None] > 0, average, 0.0)
+                with np.errstate(invalid="ignore", over="ignore"):
+                    self.totals[name] = self.totals.get(name, 0.0) + (average * weights[:, None]).sum(axis=0)
+        if reading.mean is not None:
+            self._spread(reading.mean, weights)
+        self.largest = _joined(np.maximum, self.largest, reading.largest)
+        self.smallest = _joined(np.minimum, self.smallest, reading.smallest)
+        self.histogram = _joined(np.add, self.histogram, reading.histogram)
 
-        Args:
-            means: mean |a| of each unit over its positions, shape (units, neurons).
-            positions: positions in one unit.
-        """
-        means = means.astype(np.float64)
-        if self.shift is None:
-            self.shift = np.where(np.isfinite(means[0]), means[0], 0.0)
-        self.total += means.sum(axis=0) * positions
-        self.positions += positions * len(means)
-        self.units += len(means)
+    def merge(self, other: Accumulator) -> None:
+        """Add what another accumulator of the same tap holds."""
+        self._check(other.neurons)
+        self.positions += other.positions
+        self.units += other.units
+        for name, total in other.totals.items():
+            self.totals[name] = self.totals.get(name, 0.0) + total
+        if other.shift is not None:
+            off = np.zeros(self.neurons) if self.shift is None else other.shift - self.shift
+            self.shift = other.shift if self.shift is None else self.shift
+            weights, first, second = other.moments
+            with np.errstate(invalid="ignore", over="ignore"):
+                moved = (weights, first + off * weights, second + 2 * off * first + np.square(off) * weights)
+                self.moments = [mine + theirs for mine, theirs in zip(self.moments, moved, strict=True)]
+        self.largest = _joined(np.maximum, self.largest, other.largest)
+        self.smallest = _joined(np.minimum, self.smallest, other.smallest)
+        self.rows = _joined(np.add, self.rows, other.rows)
+        self.histogram = _joined(np.add, self.histogram, other.histogram)
+
+    def to_arrays(self) -> dict[str, Array]:
+        """Return everything held, as named arrays."""
+        arrays = {"counts": np.array([self.neurons, self.positions, self.units], dtype=np.int64)}
+        arrays |= {f"total_{name}": total for name, total in self.totals.items()}
+        arrays |= {f"moment_{i}": moment for i, moment in enumerate(self.moments)}
+        optional = {name: getattr(self, name) for name in _OPTIONAL}
+        return arrays | {name: array for name, array in optional.items() if array is not None}
+
+    @classmethod
+    def from_arrays(cls, arrays: dict[str, Array]) -> Accumulator:
+        """Return the accumulator that `to_arrays` described."""
+        neurons, positions, units = (int(number) for number in arrays["counts"])
+        made = cls(neurons)
+        made.positions, made.units = positions, units
+        made.totals = {name: arrays[f"total_{name}"] for name in _AVERAGES if f"total_{name}" in arrays}
+        made.moments = [arrays[f"moment_{i}"] for i in range(3)]
+        for name in _OPTIONAL:
+            setattr(made, name, arrays.get(name))
+        return made
+
+    def result(self, input_norms: Array | None = None) -> NeuronStatistics:
+        """Return the statistics so far, with the norms of what comes in beside them."""
+        if self.rows is not None:
+            total = int(self.rows.sum())
+            shares = self.rows / max(total, 1)
+            unknown = np.full(self.neurons, np.nan)
+            return NeuronStatistics(
+                mean=shares, standard_error=unknown, positions=total, non_finite=0, input_norms=input_norms
+            )
         with np.errstate(invalid="ignore", over="ignore"):
-            apart = means - self.shift
-            sums = (np.asarray(float(len(means))), apart.sum(axis=0), np.square(apart).sum(axis=0))
-        for moment, part in zip(self.moments, sums, strict=True):
-            moment += part * float(positions) ** 2
-
-    def extend_range(self, largest: Array, smallest: Array) -> None:
-        """Widen the range by the extremes of a batch, shape (neurons,) each."""
-        self.largest = largest if self.largest is None else np.maximum(self.largest, largest)
-        self.smallest = smallest if self.smallest is None else np.minimum(self.smallest, smallest)
-
-    def result(self) -> NeuronStatistics:
-        """Return the statistics so far."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            mean = self.total / max(self.positions, 1)
-            spread = None
-            if self.largest is not None and self.smallest is not None:
-                spread = self.largest.astype(np.float64) - self.smallest.astype(np.float64)
+            averages = {name: total / max(self.positions, 1) for name, total in self.totals.items()}
+            mean = averages.get("mean", np.full(self.neurons, np.nan))
             error = self._standard_error(mean)
+            largest, smallest = (
+                None if extreme is None else extreme.astype(np.float64) for extreme in (self.largest, self.smallest)
+            )
+            spread = None if largest is None or smallest is None else largest - smallest
+            rms = np.sqrt(averages["square"]) if "square" in averages else None
         bad = ~np.isfinite(mean)
         mean[bad] = np.nan
-        return NeuronStatistics(mean, error, spread, self.positions, int(bad.sum()))
+        return NeuronStatistics(
+            mean=mean,
+            standard_error=error,
+            positions=self.positions,
+            non_finite=int(bad.sum()),
+            range=spread,
+            largest=largest,
+            smallest=smallest,
+            rms=rms,
+            firing_rate=averages.get("firing"),
+            histogram=self.histogram,
+            input_norms=input_norms,
+        )
+
+    def _look_up(self, rows: Array) -> None:
+        valid = rows[(rows >= -self.neurons) & (rows < self.neurons)]  # the others stand for padded positions
+        counts = np.bincount(valid % self.neurons, minlength=self.neurons)
+        self.rows = _joined(np.add, self.rows, counts)
+        self.positions += int(valid.size)
+
+    def _check(self, neurons: int) -> None:
+        if neurons != self.neurons:
+            raise DataError(f"recording: expected statistics of {self.neurons} neurons, got {neurons}")
+
+    def _spread(self, means: Array, weights: Array) -> None:
+        if self.shift is None:
+            self.shift = np.where(np.isfinite(means[0]), means[0], 0.0)
+        squared = np.square(weights)
+        with np.errstate(invalid="ignore", over="ignore"):
+            apart = np.where(weights[:, None] > 0, means - self.shift, 0.0)
+            sums = (squared.sum(), squared @ apart, squared @ np.square(apart))
+        for moment, part in zip(self.moments, sums, strict=True):
+            moment += part
 
     def _standard_error(self, mean: Array) -> Array:
         """Return sqrt(n / (n − 1) · Σ w²(m − mean)²) / Σ w; for equal weights the standard deviation over √n."""
@@ -98,3 +200,10 @@ class Accumulator:
         off, (weights, first, second) = mean - self.shift, self.moments
         squares = second - 2 * off * first + np.square(off) * weights
         return np.asarray(np.sqrt(np.maximum(squares, 0.0) * self.units / (self.units - 1)) / self.positions)
+
+
+_OPTIONAL = ("shift", "largest", "smallest", "rows", "histogram")
+
+
+def _joined(join: Any, mine: Array | None, theirs: Array | None) -> Array | None:
+    return mine if theirs is None else theirs if mine is None else np.asarray(join(mine, theirs))
