@@ -33,7 +33,8 @@ def counting_loop(
     compared: str = "new",
     as_float: bool = False,
     swapped: bool = False,
-    opset: int = 21,
+    limit: bool = True,
+    asked_first: bool = False,
 ) -> onnx.ModelProto:
     """A Loop that goes on while a counter compares with `bound`, as exporters of while loops write it.
 
@@ -44,6 +45,8 @@ def counting_loop(
         bound: what it is compared with; where `most` is None, on top of the length of `xs`.
         compared: "new" for the counter after the trip, "old" for the one before it, "trip" for the trip's number.
         as_float: whether float32 numbers are compared.
+        limit: whether the Loop has `most` as its limit.
+        asked_first: whether the counter is compared before the first trip too.
     """
     dtype = F if as_float else INT
     arrays = {"first": np.array(first), "step": np.array(step), "zero": np.array([0]), "at_once": np.array(True)}
@@ -69,11 +72,16 @@ def counting_loop(
         [value("trip", INT, []), value("going", B, []), value("old", INT, []), value("h", F, [SIZE])],
         [value("goes_on", B, []), value("new", INT, []), value("h_out", F, [SIZE])],
     )
-    nodes.append(node("Loop", ["most", "at_once", "first", "h0"], ["last", "y"], body=body, name="loop"))
+    if asked_first:
+        outer = {"checked": "first_checked"}
+        nodes.append(node("Cast", ["first"], ["first_checked"], to=dtype))
+        nodes.append(node(comparison, [outer.get(side, side) for side in sides], ["start"]))
+    start = "start" if asked_first else "at_once"
+    nodes.append(node("Loop", ["most" if limit else "", start, "first", "h0"], ["last", "y"], body=body, name="loop"))
     inputs = [value("h0", F, [SIZE]), *([value("xs", F, ["t"])] if most is None else [])]
     weights = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
     graph = helper.make_graph(nodes, "counting", inputs, [value("last", INT, []), value("y", F, [SIZE])], weights)
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=10)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
 
 
 def trips_run(model: onnx.ModelProto, length: int | None = None) -> int:
@@ -126,6 +134,39 @@ def test_one_that_stops_short_of_it_is_an_upper_bound() -> None:
     report = count(load(model))
     assert (str(additions(report)), report.bound) == ("5*t", "upper")
     assert trips_run(model, 7) == 6
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    comparison=st.sampled_from(COMPARISONS),
+    first=st.integers(-2, 3),
+    bound=st.integers(-3, 9),
+    compared=st.sampled_from(["new", "old", "trip"]),
+    as_float=st.booleans(),
+    asked_first=st.booleans(),
+)
+def test_loops_without_a_limit_make_the_trips_that_run(comparison: str, asked_first: bool, **rest: Any) -> None:
+    swapped = comparison.startswith("Greater")
+    model = counting_loop(1, comparison, limit=False, swapped=swapped, asked_first=asked_first, **rest)
+    report = count(load(model))
+    if report.symbols:  # before the loop another number is compared than in it
+        assert asked_first
+        assert rest["compared"] == "old" or (rest["compared"] == "trip" and rest["first"] != -1)
+    else:
+        assert additions(report) == SIZE * trips_run(model)
+
+
+def test_a_loop_without_a_limit_goes_on_for_the_length_of_an_input() -> None:
+    model = counting_loop(None, "Less", limit=False, asked_first=True)
+    report = count(load(model))
+    assert (str(additions(report)), report.bound) == ("5*t", "exact")
+    assert trips_run(model, 7) == 7
+
+
+@pytest.mark.parametrize("step", [0, -1, 2])
+def test_counters_that_do_not_go_up_by_one_tell_no_trips(step: int) -> None:
+    report = count(load(counting_loop(1, "Less", limit=False, bound=9, step=step)))
+    assert report.symbols == ("trips(loop)",)
 
 
 @pytest.mark.parametrize(("bound", "exact"), [(2.5, False), (1e9, True), (float("inf"), False), (float("nan"), False)])

@@ -86,7 +86,7 @@ def loop(most: Any, *, start: bool | None = True, goes_on: str = "cond_in", name
             if goes_on == "cond_in"
             else helper.make_node("Constant", [], ["cond_out"], value=numpy_helper.from_array(np.array(True)))
             if goes_on == "true"
-            else helper.make_node("Less", ["i", "limit"], ["cond_out"]),
+            else helper.make_node({"less": "Less", "equal": "Equal"}[goes_on], ["i", "limit"], ["cond_out"]),
         ],
         "body",
         [value("i", INT, []), value("cond_in", B, []), value("h", F, ["n", 5])],
@@ -126,9 +126,16 @@ def test_trips_from_a_shape() -> None:
 
 @pytest.mark.parametrize("most", ["input", None, 2**63 - 1])
 def test_unknown_trips_are_a_symbol_named_after_the_node(most: Any) -> None:
-    report = count(load(loop(most, goes_on="less")))
+    report = count(load(loop(most, goes_on="equal")))
     assert report.symbols == ("n", "trips(loop)")
     assert report.at({"n": 3, "trips(loop)": 7}).macs == 7 * 3 * 25
+
+
+@pytest.mark.parametrize("most", [None, 2**63 - 1])
+def test_a_counter_that_ends_the_loop_tells_its_trips(most: int | None) -> None:
+    """The trips 0, 1 and 2 find their own number below 3; trip 3 is the last."""
+    report = count(load(loop(most, goes_on="less"), dims={"n": 7}))
+    assert (report.macs, report.bound, report.symbols) == (4 * 7 * 25, "exact", ())
 
 
 def test_a_hostile_loop_name_is_cleaned() -> None:

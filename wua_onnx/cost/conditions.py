@@ -1,4 +1,4 @@
-"""Whether a Loop goes on for as many trips as its limit allows, as far as constants, shapes and counters tell.
+"""When the condition of a Loop ends it, as far as constants, shapes and counters tell.
 
 Exporters of while loops write both a limit and a condition that compares a counter with it. A value that is followed
 here is `trip + offset`, in the number of the trip (from 0), or the same on every trip.
@@ -7,11 +7,12 @@ here is `trip + offset`, in the number of the trip (from 0), or the same on ever
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import onnx_ir as ir
 
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim
+from wua_onnx.model.dims import Dim, Expr, maximum, symbols
 from wua_onnx.model.graph import NodeView
 
 _SAME_VALUE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
@@ -28,6 +29,9 @@ class _Counter:
     offset: Dim
 
 
+_Comparison: TypeAlias = tuple[_Counter, _Counter, int]
+
+
 def may_stop(node: NodeView, body: ir.Graph, most: Dim) -> bool:
     """Return whether the Loop `node` may end before its trip number `most`.
 
@@ -41,37 +45,89 @@ def may_stop(node: NodeView, body: ir.Graph, most: Dim) -> bool:
     return not (starts and (known < 2 or _holds(node, body, body.outputs[0], most)))
 
 
-def _holds(node: NodeView, body: ir.Graph | None, condition: ir.Value | None, most: Dim, steps: int = _STEPS) -> bool:
+def trips_until(node: NodeView, body: ir.Graph) -> Dim | None:
+    """Return the trips of the Loop `node` where its condition alone ends it; None where that cannot be told.
+
+    Before trip k it compares a counter with a bound: goes on where `gap + k <= 0`, which makes 1 - gap trips.
+    """
+    if not body.outputs or len(body.inputs) < 2:
+        return None
+    after = _comparison(node, body, body.outputs[0])
+    if after is None or after[0].per_trip - after[1].per_trip != 1:
+        return None
+    gap = _gap(*after) - 1  # what is asked at the end of a trip decides on the next one
+    before = _comparison(node, None, node.input(1))
+    if before is not None and _gap(*before) == gap:
+        trips = _at_least_0(1 - gap)
+    elif node.has(1) and _is_true(node.input(1)):
+        trips = 1 + _at_least_0(-gap)
+    else:
+        return None
+    sizes = {name for value in node.model.inputs for dim in node.model.shape(value) or () for name in symbols(dim)}
+    if isinstance(trips, int):
+        return trips if trips < _INEXACT else None
+    return trips if symbols(trips) <= sizes else None  # other sizes may change from trip to trip
+
+
+def _gap(small: _Counter, large: _Counter, strictly: int) -> Dim:
+    return small.offset - large.offset + strictly
+
+
+def _at_least_0(dim: Dim) -> Dim:
+    if isinstance(dim, Expr) and all(factor >= 0 for factor in dim.terms.values()):
+        return dim  # sizes are never negative
+    return maximum(dim, 0)
+
+
+def _is_true(condition: ir.Value | None) -> bool:
+    constant = ir.convenience.get_const_tensor(condition) if condition is not None else None
+    if constant is None or isinstance(constant, ir.ExternalTensor):
+        return condition is None
+    return constant.size == 1 and bool(constant.numpy().all())
+
+
+def _parts(body: ir.Graph | None, condition: ir.Value | None) -> list[ir.Value]:
+    """Return what must all be true for `condition` to be, without what always is."""
+    pending, found = [condition], list[ir.Value]()
+    for _ in range(_STEPS):
+        if not pending:
+            return found
+        part = pending.pop()
+        if part is None or _is_true(part) or (body is not None and part is body.inputs[1]):
+            continue  # left out, or handed on: whoever reads it here is inside the loop because it was true
+        made = _producer(part)
+        if made is not None and (made.op_type == "And" or made.op_type in _SAME_VALUE):
+            pending += made.inputs if made.op_type == "And" else made.inputs[:1]
+        else:
+            found.append(part)
+    return [*found, *(part for part in pending if part is not None)]
+
+
+def _comparison(node: NodeView, body: ir.Graph | None, condition: ir.Value | None) -> _Comparison | None:
+    """Return (smaller, larger, 1 if they may not be equal) where `condition` is that comparison and nothing else."""
+    parts = _parts(body, condition)
+    made = _producer(parts[0]) if len(parts) == 1 else None
+    if made is None or made.op_type not in _SMALLER or len(made.inputs) != 2:
+        return None
+    left, right, strictly = _SMALLER[made.op_type]
+    small, large = (_counter(node, body, made.inputs[index]) for index in (left, right))
+    return (small, large, strictly) if small is not None and large is not None else None
+
+
+def _holds(node: NodeView, body: ir.Graph | None, condition: ir.Value | None, most: Dim) -> bool:
     """Return whether `condition` is true on every trip but the last, after which nobody asks.
 
     Outside the body (None) it is asked once, and only matters where `most` is at least 1.
     """
-    if condition is None or (body is not None and condition is body.inputs[1]):
-        return True  # left out, or handed on: whoever reads it here is inside the loop because it was true
-    constant = ir.convenience.get_const_tensor(condition)
-    if constant is not None:
-        return constant.size == 1 and not isinstance(constant, ir.ExternalTensor) and bool(constant.numpy().all())
-    made = _producer(condition)
-    if made is None or steps == 0:
-        return False
-    if made.op_type == "And":
-        return all(part is not None and _holds(node, body, part, most, steps // 2) for part in made.inputs)
-    if made.op_type in _SAME_VALUE:
-        return made.inputs[0] is not None and _holds(node, body, made.inputs[0], most, steps - 1)
-    if made.op_type not in _SMALLER:
-        return False
-    left, right, strictly = _SMALLER[made.op_type]
-    small, large = (_counter(node, body, made.inputs[index]) for index in (left, right))
-    return small is not None and large is not None and _is_smaller(small, large, strictly, most)
+    compared = [_comparison(node, body, part) for part in _parts(body, condition)]
+    return all(found is not None and _is_smaller(*found, most) for found in compared)
 
 
 def _is_smaller(small: _Counter, large: _Counter, strictly: int, most: Dim) -> bool:
     """Return whether `small + strictly <= large` on the trips 0 to most - 2, or once before the first trip."""
     largest = small.offset + most * small.per_trip
-    if isinstance(largest, int) and largest >= _INEXACT:
-        return False
-    slope, gap = small.per_trip - large.per_trip, small.offset - large.offset + strictly  # wanted: gap <= 0
-    if slope > 1:
+    slope, gap = small.per_trip - large.per_trip, _gap(small, large, strictly)  # wanted: gap <= 0
+    if slope > 1 or (isinstance(largest, int) and largest >= _INEXACT):
         return False
     # The gap where it is widest: on the last trip that asks, number most - 2, or on the first where it does not grow.
     # A comparison whose sides stay as they are is only asked where most >= 1, so that most - 1 may be added.
@@ -93,7 +149,7 @@ def _counter(node: NodeView, body: ir.Graph | None, value: ir.Value | None, step
         return None
     if made.op_type in _SAME_VALUE:
         return _counter(node, body, made.inputs[0], steps - 1) if _keeps_integers(made) else None
-    if made.op_type == "Add":
+    if made.op_type == "Add" and len(made.inputs) == 2:
         a, b = (_counter(node, body, part, steps // 2) for part in made.inputs)
         if a is not None and b is not None:
             return _Counter(per_trip=a.per_trip + b.per_trip, offset=a.offset + b.offset)
@@ -114,7 +170,7 @@ def _counter_of_input(node: NodeView, body: ir.Graph, index: int, steps: int) ->
             return _Counter(per_trip=0, offset=first)
         if made is None:
             return None
-        if made.op_type == "Add" and value in made.inputs:
+        if made.op_type == "Add" and len(made.inputs) == 2 and value in made.inputs:
             other = made.inputs[1] if made.inputs[0] is value else made.inputs[0]
             return _Counter(per_trip=1, offset=first) if known_value(node, other) == 1 else None
         if made.op_type != "Identity" or made.inputs[0] is None:
@@ -129,7 +185,7 @@ def _keeps_integers(made: ir.Node) -> bool:
         return True
     to = made.attributes.get("to")
     wide = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64)
-    return to is not None and to.as_int() in [int(dtype) for dtype in wide]
+    return to is not None and to.value in [int(dtype) for dtype in wide]
 
 
 def known_value(node: NodeView, value: ir.Value | None) -> Dim | None:
@@ -152,9 +208,9 @@ def known_value(node: NodeView, value: ir.Value | None) -> Dim | None:
 
 
 def _producer(value: ir.Value | None) -> ir.Node | None:
-    """Return the node of ai.onnx that computes `value`."""
+    """Return the node of ai.onnx that computes `value` from others."""
     made = value.producer() if value is not None else None
-    return made if made is not None and made.domain in ("", "ai.onnx") else None
+    return made if made is not None and made.inputs and made.domain in ("", "ai.onnx") else None
 
 
 def _integer(constant: ir.TensorProtocol) -> int | None:

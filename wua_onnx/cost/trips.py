@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from wua_onnx.cost.conditions import known_value, may_stop
+from wua_onnx.cost.conditions import known_value, may_stop, trips_until
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol
 from wua_onnx.model.graph import NodeView
@@ -56,10 +56,13 @@ def _no_trips(node: NodeView) -> tuple[Dim | None, bool]:
 def _loop_trips(node: NodeView) -> tuple[Dim | None, bool]:
     """Return (most trips, whether the body's own condition may end the loop sooner)."""
     most = known_value(node, node.input(0))
-    if most is None or (isinstance(most, int) and most >= _UNBOUNDED):
+    body = graph_of(node, "body")
+    if not node.has(0) or (isinstance(most, int) and most >= _UNBOUNDED):
+        return trips_until(node, body), False
+    if most is None:
         return None, False
     most = max(most, 0) if isinstance(most, int) else most
-    return most, may_stop(node, graph_of(node, "body"), most)
+    return most, may_stop(node, body, most)
 
 
 def _scan_trips(node: NodeView) -> tuple[Dim | None, bool]:
