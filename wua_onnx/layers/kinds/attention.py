@@ -1,0 +1,73 @@
+"""Packed projections that an operator for attention holds itself. Canonical weight: (in, out), out = Q, K, V.
+
+The operator does not show what the projections compute, so the activation of their neurons is not read.
+https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from wua_onnx.layers.layer import Arrangement, Array, Features, Use
+from wua_onnx.layers.registry import layer_kind
+from wua_onnx.layers.weights import read, resolve
+from wua_onnx.model.graph import NodeView
+
+UNREAD = "the operator for attention keeps what its projections compute to itself"
+
+
+@layer_kind("Attention", domain="com.microsoft")
+@layer_kind("DecoderMaskedSelfAttention", domain="com.microsoft")
+@layer_kind("PackedAttention", domain="com.microsoft")
+@layer_kind("QAttention", domain="com.microsoft")
+def packed(node: NodeView) -> Use | str | None:
+    """`input · weights + bias`, the columns those of the queries, the keys and the values."""
+    return _use(node, 1, None) if node.input(1) in node.model.constants else None
+
+
+@layer_kind("LongformerAttention", domain="com.microsoft")
+def longformer(node: NodeView) -> Iterator[Use | str]:
+    """Two packed projections: for attention in the window, and for global attention."""
+    for index, parameter in ((1, "weight"), (4, "global_weight")):
+        if node.input(index) in node.model.constants:
+            yield _use(node, index, parameter)
+
+
+def _use(node: NodeView, index: int, parameter: str | None) -> Use | str:
+    source, features = resolve(node.input(index), node.model), node.input(0)
+    if isinstance(source, str):
+        return source
+    if len(source.shape) != 2:
+        return f"expected packed weights of rank 2, got {list(source.shape)}"
+    rank = len(features.shape) if features is not None and features.shape is not None else 3
+    return Use(
+        node=node,
+        kind="dense",
+        source=source,
+        arrangement=Arrangement.transposing(source.shape),
+        neuron_axis=1,
+        output=node.node.outputs[0],
+        output_axes=(rank - 1,),
+        reads="nothing",
+        unread=UNREAD,
+        decode=_dequantized if node.op_type == "QAttention" else None,
+        features=Features(value=features, axes=(rank - 1,), spread=_per_row) if features is not None else None,
+        parameter=parameter,
+    )
+
+
+def _per_row(features: Array) -> Array:
+    return features[:, None]
+
+
+def _dequantized(stored: Array, node: NodeView) -> Array:
+    """`(weight − weight_zero_point) · weight_scale`, for all columns or for each."""
+    zero, scale = (_read(node, index, default) for index, default in ((7, 0.0), (4, 1.0)))
+    return np.asarray((stored.astype(np.float32) - zero) * scale)
+
+
+def _read(node: NodeView, index: int, default: float) -> Array:
+    source = resolve(node.input(index), node.model)
+    return np.asarray(default if isinstance(source, str) else read(source, node.model), np.float32)
