@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
-from wua_onnx.cost import bodies, cache, control, gradients, lifetimes, memory, peaks, quantized, registry, searches
+from wua_onnx.cost import (
+    bodies,
+    cache,
+    contradictions,
+    control,
+    gradients,
+    lifetimes,
+    memory,
+    peaks,
+    quantized,
+    registry,
+    searches,
+)
 from wua_onnx.cost.backward import backward
 from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED, Observed
 from wua_onnx.cost.report import CostReport, NodeCost
@@ -45,11 +57,13 @@ def count(model: Model, *, batch_axis: int = 0, observations: Observations | Non
         observations: a run of it, whose trips, branches and shapes are counted instead of what the graph tells.
 
     Raises:
-        ShapeError: shapes contradict each other at a node.
+        ShapeError: shapes contradict each other at a node, or a size is below 0 or too large.
+        ModelError: a node lacks an attribute that it must have.
         DataError: the observations are of another model.
     """
     seen = Seen(model, observations) if observations is not None else None
     model = seen.model if seen is not None else model
+    contradictions.check_sizes(model)
     walk = _Walk(model, seen)
     by_node = tuple(walk.node(node) for node in model.nodes)
     live = [node for node, cost in zip(model.nodes, by_node, strict=True) if cost.reason not in (CONSTANT, UNUSED)]
@@ -129,6 +143,7 @@ class _Walk:
         if free is not None:
             moved = memory.moved(node) if free is SHAPE_ARITHMETIC else (0, 0)
             return _node_cost(node, Cost(), Verdict.FREE, free, moved)
+        contradictions.check_node(node)
         rule = registry.find(node.domain, node.op_type, node.opset)
         counted = _by_rule(node, rule) if rule is not None else self._by_body(node)
         if counted.verdict in (Verdict.FREE, Verdict.UNKNOWN):

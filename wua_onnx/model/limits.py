@@ -7,7 +7,8 @@ import onnx_ir as ir
 from wua_onnx._text import visible
 from wua_onnx.errors import LimitError
 
-MAX_NODES = 2_000_000  # nodes once every function call is written out
+MAX_NODES = 2_000_000  # nodes of a graph
+MAX_WRITTEN_OUT = 200_000  # nodes that come of function calls, the calls included
 MAX_GRAPH_DEPTH = 64  # If/Loop/Scan bodies inside each other
 MAX_NAME = 200  # characters of a name that are kept for display
 
@@ -22,31 +23,39 @@ def clean(text: str | bytes | None) -> str:
 
 
 def check_size(model: ir.Model) -> None:
-    """Raise LimitError where function calls expand to more than `MAX_NODES` nodes, nest, or call themselves."""
+    """Raise LimitError where there are too many nodes, or function calls that make too many, nest or call themselves.
+
+    Every function is looked through once, however often it is called.
+    """
     sizes: dict[ir.OperatorIdentifier, int] = {}
     open_calls: set[ir.OperatorIdentifier] = set()
 
     def expanded(identifier: ir.OperatorIdentifier) -> int:
         if identifier in sizes:
             return sizes[identifier]
+        name = clean(identifier[1])
         if identifier in open_calls:
-            raise LimitError(
-                f"function {clean(identifier[1])!r}: expected an acyclic call graph, got one that calls itself"
-            )
+            raise LimitError(f"function {name!r}: expected an acyclic call graph, got one that calls itself")
         if len(open_calls) > MAX_GRAPH_DEPTH:
-            raise LimitError(f"functions: expected calls at most {MAX_GRAPH_DEPTH} deep, got more")
+            raise LimitError(f"function {name!r}: expected calls at most {MAX_GRAPH_DEPTH} deep, got more")
         open_calls.add(identifier)
-        sizes[identifier] = size = count(model.functions[identifier])
+        sizes[identifier] = size = sum(count(model.functions[identifier]))
         open_calls.discard(identifier)
+        if size > MAX_WRITTEN_OUT:
+            raise LimitError(f"function {name!r}: expected at most {MAX_WRITTEN_OUT:,} nodes in it, got {size:,}")
         return size
 
-    def count(graph: ir.Graph | ir.Function) -> int:
-        number = 0
+    def count(graph: ir.Graph | ir.Function) -> tuple[int, int]:
+        """Return how many nodes there are, and how many come of the calls among them."""
+        nodes = of_calls = 0
         for node in graph.all_nodes():
             identifier = node.op_identifier()
-            number += expanded(identifier) if identifier in model.functions else 1
-        if number > MAX_NODES:
-            raise LimitError(f"graph: expected at most {MAX_NODES:,} nodes, got {number:,}")
-        return number
+            nodes += 1
+            of_calls += expanded(identifier) if identifier in model.functions else 0
+        return nodes, of_calls
 
-    count(model.graph)
+    nodes, of_calls = count(model.graph)
+    if nodes > MAX_NODES:
+        raise LimitError(f"graph: expected at most {MAX_NODES:,} nodes, got {nodes:,}")
+    if of_calls > MAX_WRITTEN_OUT:
+        raise LimitError(f"graph: expected function calls of at most {MAX_WRITTEN_OUT:,} nodes, got {of_calls:,}")

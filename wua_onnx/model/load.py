@@ -15,10 +15,9 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
-from onnx_ir.passes.common import InlinePass
 
 from wua_onnx.errors import ModelError, NotOnnxError, ShapeError
-from wua_onnx.model import external, loops, more_shapes, symbols, wire
+from wua_onnx.model import external, inlining, loops, more_shapes, symbols, wire
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import check_size, clean
 
@@ -142,7 +141,7 @@ def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
 def _inlined(model: ir.Model) -> ir.Model:
     try:
         with silent("onnx_ir"):
-            return InlinePass()(model).model
+            return inlining.written_out(model)
     except Exception as error:  # many kinds, on malformed functions and calls
         raise ModelError(
             f"functions: expected calls that can be written out, got {type(error).__name__}: {clean(str(error))}"
