@@ -10,6 +10,7 @@ import pytest
 
 from wua_onnx.cost import registry
 from wua_onnx.cost.control import CONTROL_FLOW
+from wua_onnx.cost.listing import listed
 from wua_onnx.cost.searches import DOMAIN, SEARCHES
 from wua_onnx.cost.value import Verdict
 
@@ -46,6 +47,17 @@ def bodied() -> set[tuple[str, str]]:
     newest = onnx.defs.get_all_schemas()
     # onnx's stubs lack these
     return {(s.domain, s.name) for s in newest if s.has_function or s.has_context_dependent_function}  # type: ignore[attr-defined]
+
+
+def test_what_is_counted_through_graphs_is_listed() -> None:
+    rules = {(rule.domain, rule.op) for rule in registry.all_rules()}
+    graphs = {("", op) for op in CONTROL_FLOW} | {(DOMAIN, op) for op in SEARCHES}
+    lines = [(rule.domain, rule.op) for rule in listed() if (rule.domain, rule.op) not in rules]
+    assert sorted(lines) == sorted(graphs | (bodied() - rules))
+    known = versions()
+    assert all(
+        rule.since in known[rule.domain, rule.op] for rule in listed() if (rule.domain, rule.op) in known.keys() - rules
+    )
 
 
 def registered() -> set[tuple[str, str]]:

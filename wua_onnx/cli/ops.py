@@ -20,10 +20,10 @@ def add(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """List the operators and return the exit code."""
-    from wua_onnx.cost.registry import all_rules
+    from wua_onnx.cost.listing import listed
     from wua_onnx.report.operators import print_rules, rules_json, rules_markdown
 
-    rules = list(all_rules())
+    rules = listed()
     if options.json:
         print(json.dumps(rules_json(rules), indent=1, ensure_ascii=False))
     elif options.markdown:

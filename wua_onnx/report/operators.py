@@ -22,7 +22,7 @@ The figures are multiply-accumulates of contractions (`macs`), floating-point op
 `add`, `div`, `compare`, `special`) and integer operations (`int_ops`). A verdict is *counted* (exact), *estimate*
 (the stated formula) or *free* (for the stated reason); an operator that is not listed and has no function body is
 *unknown*, and makes the total a lower bound. *Since* is the first opset version that a formula holds for.
-`If` counts its dearer branch; `Loop`, `Scan` and `SequenceMap` count their trips times their body.
+An observed run counts what ran: the branches taken, the trips made, every execution on the shapes that it had.
 
 Where a line does not say otherwise, N stands for the elements that the operator works on, G for the groups that it
 reduces them to (one element of the output each), C for channels.
