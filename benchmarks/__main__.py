@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--cache FOLDER]`: ratios of time and peak memory, all from this run."""
+"""`python -m benchmarks [--cache FOLDER] [--only counts]`: ratios of time and peak memory, all from this run."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.models import build
+from benchmarks.models import INPUTS, build
 
-COUNTS = ("count onnxsim", "count onnx-tool", "onnx.load")
+COUNTS = ("count onnxsim", "count onnx-tool", "count onnx-opcounter", "onnx.load")
 RECORDED = {"resnet50": 8, "vit_b_16": 8}
-LIMIT = 900  # seconds for one task
+LIMIT = 600  # seconds for one task, all its repetitions together
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,16 +46,21 @@ def main() -> None:
     """Measure everything and print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "wua_onnx_benchmarks")
-    files = build(parser.parse_args().cache)
+    parser.add_argument("--only", choices=("counts", "recording"), help="one half of the table")
+    parser.add_argument("--models", nargs="+", choices=INPUTS, default=[*INPUTS], help="some of the models")
+    arguments = parser.parse_args()
+    files = {name: file for name, file in build(arguments.cache).items() if name in arguments.models}
     table = Table(title="ratios from this run", title_justify="left", box=None, pad_edge=False)
     for name in ("model", "task", "seconds", "peak MiB", "against", "time ratio", "memory ratio"):
         table.add_column(name, justify="left" if name in ("model", "task", "against") else "right")
-    for name, file in files.items():
+    for name, file in files.items() if arguments.only != "recording" else ():
         own = measure("count wua_onnx", file)
         _row(table, name, "count wua_onnx", own, "", None)
         for task in COUNTS:
             _row(table, name, task, measure(task, file), "count wua_onnx", own)
-    for name, batch in RECORDED.items():
+    for name, batch in RECORDED.items() if arguments.only != "counts" else ():
+        if name not in files:
+            continue
         plain = measure("plain onnxruntime", files[name], batch)
         _row(table, f"{name} × {batch}", "plain onnxruntime", plain, "", None)
         _row(table, f"{name} × {batch}", "recording", measure("recording", files[name], batch), "plain", plain)

@@ -1,20 +1,36 @@
-"""The models measured: real architectures with random weights, exported once into a cache folder."""
+"""The models measured, written once into a cache folder: real architectures with random weights, and two made up."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+from onnx import helper, numpy_helper
 
 SEQUENCE = 128  # tokens
 IMAGE = (3, 224, 224)
-# The inputs of each model, without the batch; a tuple of three is an image, of one a row of tokens.
+WIDTH = 64  # of the model of many nodes
+BLOCKS, BLOCK = 1_250, 8  # its nodes: 10,000
+PRODUCTS, LARGE = 40, 4096  # of the model beside whose graph 40 weights of 64 MiB lie: 2.5 GiB
+# The inputs of each model, without the batch; a row of tokens has one axis, the others hold floats.
 INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "resnet50": (IMAGE,),
     "vit_b_16": (IMAGE,),
     "bert_base": ((SEQUENCE,), (SEQUENCE,)),
+    "gpt2": ((SEQUENCE,),),
+    "gpt2_dynamic": ((SEQUENCE,),),
+    "nodes_10000": ((SEQUENCE, WIDTH),),
+    "external_2.5GiB": ((1, LARGE),),
+}
+# Their free dimensions, by axis, where it is not the batch alone.
+FREE: dict[str, dict[int, str]] = {
+    "gpt2": {},
+    "gpt2_dynamic": {0: "batch", 1: "seq"},
+    "nodes_10000": {0: "batch", 1: "seq"},
 }
 
 
@@ -23,7 +39,7 @@ def feeds(name: str, batch: int) -> dict[str, Any]:
     generator = np.random.default_rng(0)
     arrays = [
         generator.standard_normal((batch, *shape), dtype=np.float32)
-        if shape == IMAGE
+        if len(shape) > 1
         else np.ones((batch, *shape), dtype=np.int64)
         for shape in INPUTS[name]
     ]
@@ -31,13 +47,75 @@ def feeds(name: str, batch: int) -> dict[str, Any]:
 
 
 def build(folder: Path) -> dict[str, Path]:
-    """Return the path of each model by name; those missing in `folder` are exported (about a minute)."""
+    """Return the path of each model by name; those missing in `folder` are written (about two minutes)."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = {name: folder / f"{name}.onnx" for name in INPUTS}
     missing = {name: path for name, path in paths.items() if not path.exists()}
+    for name, write in MADE_UP.items():
+        if name in missing:
+            write(missing.pop(name))
     if missing:
         _export(missing)
     return paths
+
+
+def _write_many_nodes(path: Path) -> None:
+    """Write residual blocks over two free dimensions, each with its shape read and restored."""
+    node = helper.make_node
+    nodes, last = [], "input_0"
+    for i in range(BLOCKS):
+        n = [f"{name}{i}" for name in ("shape", "flat", "product", "sum", "relu", "back", "added", "out")]
+        nodes += [
+            node("Shape", [last], [n[0]]),
+            node("Reshape", [last, "rows"], [n[1]]),
+            node("MatMul", [n[1], "weight"], [n[2]]),
+            node("Add", [n[2], "bias"], [n[3]]),
+            node("Relu", [n[3]], [n[4]]),
+            node("Reshape", [n[4], n[0]], [n[5]]),
+            node("Add", [n[5], last], [n[6]]),
+            node("Tanh", [n[6]], [n[7]]),
+        ]
+        last = n[7]
+    assert len(nodes) == BLOCKS * BLOCK
+    weights = {
+        "rows": np.array([-1, WIDTH]),
+        "weight": np.ones((WIDTH, WIDTH), np.float32),
+        "bias": np.ones(WIDTH, np.float32),
+    }
+    _save(path, nodes, ["batch", "seq", WIDTH], last, [numpy_helper.from_array(a, name) for name, a in weights.items()])
+
+
+def _write_external(path: Path) -> None:
+    """Write products whose weights lie in a file beside the model: all of it a hole that takes no room on the disk."""
+    size = 4 * LARGE * LARGE
+    data = path.with_suffix(".data")
+    weights = []
+    for i in range(PRODUCTS):
+        weight = onnx.TensorProto(name=f"weight{i}", data_type=onnx.TensorProto.FLOAT, dims=[LARGE, LARGE])
+        weight.data_location = onnx.TensorProto.EXTERNAL
+        for key, value in {"location": data.name, "offset": i * size, "length": size}.items():
+            weight.external_data.add(key=key, value=str(value))
+        weights.append(weight)
+    with data.open("wb") as file:
+        file.truncate(PRODUCTS * size)
+    names = ["input_0", *(f"h{i}" for i in range(PRODUCTS))]
+    nodes = [helper.make_node("MatMul", [names[i], f"weight{i}"], [names[i + 1]]) for i in range(PRODUCTS)]
+    _save(path, nodes, ["batch", 1, LARGE], names[-1], weights)
+
+
+def _save(path: Path, nodes: list[Any], shape: list[str | int], last: str, weights: list[onnx.TensorProto]) -> None:
+    inputs, outputs = (
+        [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)] for name in ("input_0", last)
+    )
+    graph = helper.make_graph(nodes, path.stem, inputs, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    path.write_bytes(model.SerializeToString())
+
+
+MADE_UP: dict[str, Callable[[Path], None]] = {
+    "nodes_10000": _write_many_nodes,
+    "external_2.5GiB": _write_external,
+}
 
 
 def _export(missing: dict[str, Path]) -> None:
@@ -51,7 +129,8 @@ def _export(missing: dict[str, Path]) -> None:
     for name, path in missing.items():
         module, example = _module(name)
         names = [f"input_{i}" for i in range(len(example))]
-        dynamic = tuple({0: torch.export.Dim("batch")} for _ in example)
+        free = {axis: torch.export.Dim(dim) for axis, dim in FREE.get(name, {0: "batch"}).items()}
+        dynamic = tuple(free for _ in example)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
@@ -75,8 +154,11 @@ def _module(name: str) -> tuple[Any, tuple[Any, ...]]:
         def forward(self, *inputs: Any) -> Any:
             return getattr(self.inner(*inputs), self.output)
 
+    ids = torch.ones(1 if name == "gpt2" else 2, SEQUENCE, dtype=torch.int64)
+    if name.startswith("gpt2"):
+        config = transformers.GPT2Config(use_cache=False, attn_implementation="eager")
+        return Plain(transformers.GPT2Model(config), "last_hidden_state"), (ids,)
     if name == "bert_base":
-        ids = torch.ones(2, SEQUENCE, dtype=torch.int64)
         return Plain(transformers.BertModel(transformers.BertConfig()), "last_hidden_state"), (ids, ids)
     image = torch.zeros(2, *IMAGE)
     if name == "vit_b_16":
