@@ -134,3 +134,18 @@ def test_random_bytes_are_no_model(data: bytes) -> None:
     # What does parse as fields covers the bytes without a gap.
     spans = [(begin, end) for _, _, begin, _, end in wire.fields(memoryview(data), 0, len(data))]
     assert [begin for begin, _ in spans] == [0, *(end for _, end in spans)][: len(spans)]
+
+
+@pytest.mark.parametrize(("elements", "inside"), [(300, True), (3000, False)])
+def test_a_small_node_keeps_its_tensor_and_a_large_one_leaves_it_in_the_file(
+    elements: int, inside: bool, tmp_path: Path
+) -> None:
+    array = np.arange(elements, dtype=np.float32)
+    made = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(array, "c"))
+    output = helper.make_tensor_value_info("c", TensorProto.FLOAT, [elements])
+    graph = helper.make_graph([made], "constant", [], [output])
+    path = written(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10), tmp_path)
+    skeleton = wire.skeleton(path.read_bytes(), path.name)
+    assert (len(skeleton) > array.nbytes) == inside
+    (node,) = load(path).nodes
+    np.testing.assert_array_equal(node.node.attributes["value"].as_tensor().numpy(), array)
