@@ -62,8 +62,15 @@ OPERATORS: dict[str, Function] = {
     "ThresholdedRelu": Function("ThresholdedReLU", smooth=False),
 }
 
+# Of com.microsoft, from integers to integers; inputs 3 and 4 are the scale and the zero point of the result.
+QUANTIZED: dict[str, Function] = {
+    "QLinearLeakyRelu": OPERATORS["LeakyRelu"],
+    "QLinearSigmoid": OPERATORS["Sigmoid"],
+    "QLinearSoftmax": OPERATORS["Softmax"],
+}
+
 # Along one axis rather than element by element.
-ALONG_AXIS = frozenset({"Softmax", "LogSoftmax", "Hardmax"})
+ALONG_AXIS = frozenset({"Softmax", "LogSoftmax", "Hardmax", "QLinearSoftmax"})
 
 # Where decompositions are looked at: both tails, the bends of the functions below, and no point exactly on a bend.
 GRID: Array = np.concatenate([np.linspace(-7.93, 7.97, 54), [-25.1, 25.3]]).reshape(-1, 1)

@@ -27,6 +27,25 @@ _NORMALISATIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Quantization:
+    """How stored integers q stand for real numbers: (q - zero) * scale, one of each for a whole tensor.
+
+    Attributes:
+        scale: of one step.
+        zero: the integer that stands for 0; None for 0 itself.
+    """
+
+    scale: ir.Value
+    zero: ir.Value | None
+
+    @classmethod
+    def of(cls, node: NodeView, scale: int, zero: int) -> Quantization | None:
+        """Return that of which `node` holds the scale and the zero point as inputs; None where it has no scale."""
+        value = node.input(scale)
+        return None if value is None else cls(value, node.input(zero))
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Activation:
     """Where the neurons of one use of a weight are read.
@@ -38,6 +57,7 @@ class Activation:
         valid: how many positions of each sample are valid, and the axis that they lie along; None where all are.
         lookups: the values are the rows that are looked up, and a neuron is a row.
         unread: why nothing can be read, empty where it can.
+        quantization: what the integers of the tensor stand for; None where it holds real numbers.
     """
 
     value: ir.Value
@@ -47,6 +67,7 @@ class Activation:
     valid: tuple[ir.Value, int] | None = None
     lookups: bool = False
     unread: str = ""
+    quantization: Quantization | None = None
 
 
 @dataclass(eq=False)
@@ -56,12 +77,30 @@ class _Walk:
     value: ir.Value
     axes: tuple[int, ...]
     factor: Array
+    quantization: Quantization | None = None
 
     def step(self, value: ir.Value, axes: tuple[int, ...], factor: Array | float = 1.0) -> None:
         self.value, self.axes, self.factor = value, axes, self.factor * factor
 
+    def here(self, function: Function | None = None) -> Activation:
+        """Return an activation read where the walk stands."""
+        stored = _stored(self.value, self.graph)
+        return Activation(
+            value=stored,
+            axes=self.axes,
+            factor=self.factor,
+            function=function,
+            quantization=self.quantization if stored is self.value else None,
+        )
 
-def follow(output: ir.Value, axes: tuple[int, ...], model: Model, activation: str = "post") -> Activation:
+
+def follow(
+    output: ir.Value,
+    axes: tuple[int, ...],
+    model: Model,
+    activation: str = "post",
+    quantization: Quantization | None = None,
+) -> Activation:
     """Return where the neurons along `axes` of `output` are read.
 
     Args:
@@ -69,24 +108,24 @@ def follow(output: ir.Value, axes: tuple[int, ...], model: Model, activation: st
         axes: the axes of `output` along which the neurons lie.
         model: the model.
         activation: "post" for after the activation function, "pre" for `output` itself.
+        quantization: what the integers of `output` stand for; None where it holds real numbers.
     """
     producer = output.producer()
-    walk = _Walk(model, producer.graph if producer is not None else None, output, axes, np.ones((), np.float64))
-    reading = (output, axes)
+    graph = producer.graph if producer is not None else None
+    walk = _Walk(model, graph, output, axes, np.ones((), np.float64), quantization)
     if activation == "pre":
-        return Activation(value=output, axes=axes, factor=walk.factor, function=None)
+        return Activation(value=output, axes=axes, factor=walk.factor, function=None, quantization=quantization)
+    reading = walk.here()
     for _ in range(_MAX_STEPS):
         function = _through_function(walk)
         if function is not None:
-            return Activation(
-                value=_stored(walk.value, walk.graph), axes=walk.axes, factor=walk.factor, function=function
-            )
+            return walk.here(function)
         moves_only = _through_step(walk)
         if moves_only is None:
             break
         if not moves_only:
-            reading = (walk.value, walk.axes)
-    return Activation(value=_stored(reading[0], walk.graph), axes=reading[1], factor=walk.factor, function=None)
+            reading = walk.here()
+    return reading
 
 
 def _stored(value: ir.Value, graph: ir.Graph | ir.Function | None) -> ir.Value:
@@ -124,6 +163,7 @@ def _through_step(walk: _Walk) -> bool | None:
     if node.op_type in _VALUES_KEPT or (node.op_type == "Cast" and result.dtype in FLOATS):
         if index == 0:
             walk.step(result, walk.axes)
+            walk.quantization = _after(node, walk.quantization)
             return True
         return None
     axes = moved_axes(node, index, walk.axes)
@@ -131,6 +171,13 @@ def _through_step(walk: _Walk) -> bool | None:
         walk.step(result, axes)
         return True
     return _through_scale(walk, node, index)
+
+
+def _after(node: NodeView, before: Quantization | None) -> Quantization | None:
+    """Return what the integers that `node` makes stand for."""
+    if node.op_type == "QuantizeLinear":
+        return Quantization.of(node, 1, 2)
+    return None if node.op_type in ("DequantizeLinear", "Cast") else before
 
 
 def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
@@ -222,12 +269,14 @@ def _through_function(walk: _Walk) -> Function | None:
             walk.step(found[0], walk.axes)
         return found[1] if found is not None else None
     node, index = user
-    function = functions.OPERATORS.get(node.op_type)
+    function = functions.OPERATORS.get(node.op_type) or functions.QUANTIZED.get(node.op_type)
     if function is None or index != 0:
         return None
     if node.op_type in functions.ALONG_AXIS and not _is_along(node, walk.axes):
         return None
     walk.step(node.node.outputs[0], walk.axes)
+    if node.op_type in functions.QUANTIZED:
+        walk.quantization = Quantization.of(node, 3, 4)
     return _clipped(node) if node.op_type == "Clip" else function
 
 

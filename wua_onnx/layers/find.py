@@ -92,15 +92,19 @@ def _layer(name: str, uses: list[Use], model: Model, activation: str) -> Layer:
 
 def _activation(use: Use, model: Model, activation: str) -> Activation:
     if use.reads == "after":
-        return follow(use.output, use.output_axes, model, activation)
+        return follow(use.output, use.output_axes, model, activation, use.quantization)
+    hidden = activation == "pre" and use.function is not None
     return Activation(
         value=use.output,
         axes=use.output_axes,
         factor=np.ones((), np.float64),
-        function=None,
+        function=use.function,
         valid=use.valid,
         lookups=use.reads == "lookups",
-        unread=use.unread,
+        unread=f"{clean(use.node.op_type)} shows its result only behind the activation function"
+        if hidden
+        else use.unread,
+        quantization=use.quantization,
     )
 
 

@@ -10,7 +10,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.layers.activations import Activation
+from wua_onnx.layers.activation_functions import Function
+from wua_onnx.layers.activations import Activation, Quantization
 from wua_onnx.layers.weights import WeightSource, positions, read
 from wua_onnx.model.graph import Model, NodeView
 
@@ -53,11 +54,13 @@ class Features:
         value: the tensor.
         axes: its axes along which the features lie.
         spread: turns one number per feature into an array that broadcasts against the canonical weight.
+        quantization: what the integers of the tensor stand for; None where it holds real numbers.
     """
 
     value: ir.Value
     axes: tuple[int, ...]
     spread: Callable[[Array], Array]
+    quantization: Quantization | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,6 +82,9 @@ class Use:
             all are.
         factor: a constant that multiplies the weight inside the operator (Gemm's alpha).
         decode: turns stored elements into real ones, where the operator itself holds the scales.
+        elements: the shape of what `decode` returns, where several elements are packed in one that is stored.
+        function: the activation function that the operator applies itself, where the output is already behind it.
+        quantization: what the integers of the output stand for; None where it holds real numbers.
         features: what the weight is multiplied with; None where it cannot be seen.
         parameter: what the operator calls the weight, where it owns several.
     """
@@ -95,6 +101,9 @@ class Use:
     valid: tuple[ir.Value, int] | None = None
     factor: float = 1.0
     decode: Callable[[Array, NodeView], Array] | None = None
+    elements: tuple[int, ...] | None = None
+    function: Function | None = None
+    quantization: Quantization | None = None
     features: Features | None = None
     parameter: str | None = None
 
@@ -106,7 +115,7 @@ class Use:
     @property
     def order(self) -> tuple[object, ...]:
         """What decides in which order the stored elements appear; uses with the same one need no aligning."""
-        moves = tuple(
+        moves: tuple[object, ...] = tuple(
             (node.op_type, str(node.attributes.get("perm")))
             for node in self.source.chain
             if node.op_type == "Transpose"
@@ -115,6 +124,8 @@ class Use:
 
     def positions(self, model: Model) -> Array:
         """Return where each element of the canonical weight lies among the stored elements."""
+        if self.elements is not None:
+            return self.arrangement(np.arange(int(np.prod(self.elements, dtype=np.int64))).reshape(self.elements))
         return self.arrangement(positions(self.source, model))
 
 
@@ -161,6 +172,12 @@ class Layer:
     def size(self) -> int:
         """The number of weights."""
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def stored(self) -> int:
+        """The number of elements that the file stores them in, fewer than there are weights where they are packed."""
+        tensor = self.uses[0].source.root.const_value
+        return self.size if tensor is None else int(tensor.size)
 
     @cached_property
     def factors(self) -> tuple[Array, ...]:

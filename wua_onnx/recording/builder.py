@@ -100,6 +100,12 @@ class Builder:
         result.dtype = dtype
         return result
 
+    def dequantized(self, value: ir.Value, scale: ir.Value, zero: ir.Value | None) -> ir.Value:
+        """Return the real numbers that the integers `value` stand for."""
+        result: ir.Value = self.op("DequantizeLinear", [value, scale, zero])
+        result.dtype = ir.DataType.FLOAT
+        return result
+
     def reduction(self, op: str, value: ir.Value, axes: Sequence[int], keepdims: int = 0) -> ir.Value:
         """Return `value` reduced over `axes`."""
         if not axes:

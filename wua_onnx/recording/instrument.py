@@ -10,6 +10,7 @@ from typing import TypeAlias
 import onnx_ir as ir
 
 from wua_onnx.layers import Layer
+from wua_onnx.layers.activations import Quantization
 from wua_onnx.model import dims as d
 from wua_onnx.model.graph import Model
 from wua_onnx.model.symbols import all_values
@@ -23,6 +24,7 @@ from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, s
 Place: TypeAlias = "tuple[ir.Value, tuple[int, ...]]"  # an activation and the axes of its neurons
 
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
+_QUANTIZED = frozenset({ir.DataType.INT8, ir.DataType.UINT8})
 _INTEGERS = frozenset({ir.DataType.INT32, ir.DataType.INT64})
 _UNKNOWN_RANK = "the rank of its activation is unknown"
 
@@ -144,7 +146,8 @@ class _Plan:
                 self.unmasked[layer.name] = None
             if "features" in self.statistics and use.features is not None:
                 try:
-                    square = self._tap(use.features.value, use.features.axes, frozenset({"square"}))
+                    features = use.features
+                    square = self._tap(features.value, features.axes, frozenset({"square"}), features.quantization)
                 except CannotLift:
                     continue
                 self.features[layer.name, index] = self._wanted(square)
@@ -161,12 +164,12 @@ class _Plan:
         if activation.unread:
             raise CannotLift(activation.unread)
         if activation.lookups:
-            return self._tap(activation.value, (), frozenset({"lookups"}), _INTEGERS)
+            return self._tap(activation.value, (), frozenset({"lookups"}), types=_INTEGERS)
         function = activation.function
         statistics = (self.statistics - {"features"}) | (
             {"range"} if function is not None and function.smooth else set()
         )
-        tap = self._tap(activation.value, activation.axes, statistics)
+        tap = self._tap(activation.value, activation.axes, statistics, activation.quantization)
         non_negative = function is not None and function.non_negative
         if activation.valid is None:
             return replace(tap, non_negative=non_negative)
@@ -178,10 +181,14 @@ class _Plan:
         value: ir.Value,
         axes: tuple[int, ...],
         statistics: frozenset[str],
+        quantization: Quantization | None = None,
+        *,
         types: frozenset[ir.DataType] = _FLOATS,
     ) -> Tap:
         if value.shape is None:
             raise CannotLift(_UNKNOWN_RANK)
+        if quantization is not None:
+            types = types | _QUANTIZED
         if value.dtype is not None and value.dtype not in types:
             raise CannotLift(f"its activation is of type {value.dtype}, which no reduction takes")
         self.bodies.check(value)
@@ -194,6 +201,7 @@ class _Plan:
             sample_axis=own if own not in axes else None,
             statistics=statistics,
             precise=(value, axes) in self.precise or value.dtype == ir.DataType.DOUBLE,
+            quantization=quantization,
         )
         inside = bool(self.bodies.around(value))
         if inside and statistics & {"histogram", "lookups"}:
@@ -224,6 +232,9 @@ def _built(plan: _Plan, copy: ir.Model, same: Mapping[ir.Value, ir.Value]) -> di
         value = bodies.current(same[tap.value])
         if not value.name:
             value.name = builder.name()  # an output that the model left out
+        if tap.quantization is not None:
+            scale, zero = tap.quantization.scale, tap.quantization.zero
+            value = builder.dequantized(value, same[scale], None if zero is None else same[zero])
         lengths = bodies.current(same[tap.lengths]) if tap.lengths is not None else None
         built = builder.build(tap, value, lengths, masks)
         results[place] = bodies.lifted(builder, tap, built) if bodies.around(value) else built

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.activations import Quantization
 from wua_onnx.model.dims import Dim, divides
 
 LONGEST = 800  # values averaged in a row in single precision; equal ones are then off by 9e-6 at most
@@ -36,6 +37,7 @@ class Tap:
         lengths: how many positions of each sample are valid, from the model itself; None where all are.
         masked_axis: the axis along which a mask tells valid positions from padded ones; None where none does.
         joined: samples and positions lie along one axis, `masked_axis`.
+        quantization: what the integers of the activation stand for; None where it holds real numbers.
     """
 
     value: ir.Value
@@ -48,6 +50,7 @@ class Tap:
     lengths: ir.Value | None = None
     masked_axis: int | None = None
     joined: bool = False
+    quantization: Quantization | None = None
 
     @property
     def place(self) -> tuple[ir.Value, tuple[int, ...]]:
