@@ -100,7 +100,7 @@ mean = layer.mean_activation
 assert mean is not None  # it is None where nothing was recorded
 share = layer.neuron_importance / layer.neuron_importance.sum()
 print("neuron  w from x0  w from x1  mean |a|  importance")
-for j in range(layer.neurons):
+for j in range(len(layer.neurons)):
     w0, w1 = layer.weight[:, j]
     print(f"{j:6}  {w0:9.3f}  {w1:9.3f}  {mean[j]:8.5f}  {100 * share[j]:8.1f} %")
 

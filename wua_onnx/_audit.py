@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx import _describe as describe
@@ -14,8 +15,10 @@ from wua_onnx._result import SCHEMA_VERSION, Audit
 from wua_onnx._sources import Source, opened, with_sample
 from wua_onnx.cost import CostReport
 from wua_onnx.diagrams.from_audit import graph_json, neurons_json
-from wua_onnx.errors import RunError, WuaError
+from wua_onnx.errors import DataError, RunError, WuaError
 from wua_onnx.layers import Layers, find_layers
+from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
 from wua_onnx.model.load import Dims
 
 if TYPE_CHECKING:
@@ -35,7 +38,9 @@ def analyze(
     compute_activations: bool = True,
     batch_size: int | None = None,
     device: str = "cpu",
-    recording: Recording | Recorder | None = None,
+    recording: Recording | Recorder | str | Path | None = None,
+    statistics: Sequence[str] = (),
+    mask: str | bool | None = None,
     isolate: bool = False,
     profile: bool | str = False,
     progress: Any = None,
@@ -56,7 +61,10 @@ def analyze(
         compute_activations: False leaves X to bind dimensions and records nothing.
         batch_size: samples in a run; the model's own where it is fixed.
         device: "cpu" or "cuda".
-        recording: a recording made before with `Recorder`, instead of X.
+        recording: a recording made before with `Recorder`, or the file it was saved to, instead of X.
+        statistics: what to record of each neuron beside mean |a|: "square", "firing", "range", "histogram".
+        mask: the input of shape (samples, positions) that is 0 at padded positions, which count in no mean; by default
+            the one whose name says so (attention_mask). False for none.
         isolate: run onnxruntime in a child process, so that a crash there costs the recorded part only.
         profile: also measure how long every node takes in onnxruntime, on the first samples of X or on random numbers;
             "unoptimised" measures the graph as it is written.
@@ -82,9 +90,17 @@ def analyze(
         data = source.data(X, y, batch_axis) if X is not None else None
         report = source.cost(dims, data, batch_axis)
         layers = find_layers(loaded, activation=activation)
-        recorded, problem = recording_of(recording), None
+        options = {
+            "statistics": {*statistics, *importance.recorded_for(criteria)},
+            "batch_axis": batch_axis,
+            "batch_size": batch_size,
+            "mask": mask,
+            "device": device,
+            "isolate": isolate,
+        }
+        recorded, problem = recording_of(recording, loaded, layers), None
         if recorded is None and data is not None and compute_activations:
-            recorded, problem = _record(source, layers, data, batch_axis, batch_size, device, isolate, progress)
+            recorded, problem = _record(loaded, layers, data, options, progress)
         if recorded is None:
             criteria = _static(criteria)
         settings = {
@@ -134,10 +150,12 @@ def cost(
         return source.cost(dims, data, batch_axis)
 
 
-def recording_of(recording: Recording | Recorder | None) -> Recording | None:
-    """Return what was recorded, from a recorder or from its result."""
+def recording_of(recording: Recording | Recorder | str | Path | None, model: Model, layers: Layers) -> Recording | None:
+    """Return what was recorded: from a recorder, from its result, or from the file it was saved to."""
     from wua_onnx.recording import Recorder
 
+    if isinstance(recording, str | Path):
+        return Recorder.restore(model, recording, layers=layers.by_name).result()
     return recording.result() if isinstance(recording, Recorder) else recording
 
 
@@ -147,36 +165,25 @@ def _static(criteria: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _record(
-    source: Source,
-    layers: Layers,
-    data: Data,
-    batch_axis: int,
-    batch_size: int | None,
-    device: str,
-    isolate: bool,
-    progress: Any,
+    model: Model, layers: Layers, data: Data, options: Mapping[str, Any], progress: Any
 ) -> tuple[Recording | None, str | None]:
     """Return the recording, or why there is none; one that a failure cut short is kept and says so."""
     from wua_onnx.recording import Recorder
     from wua_onnx.report.progress import reporting
 
     try:
-        recorder = Recorder(
-            source.model,
-            layers=layers.by_name,
-            batch_axis=batch_axis,
-            batch_size=batch_size,
-            device=device,
-            isolate=isolate,
-        )
+        recorder = Recorder(model, layers=layers.by_name, **options)
     except RunError as error:
         return None, str(error)
     with reporting(progress, data.samples) as tell:
         try:
             recorder.update(data, progress=tell)
-        except RunError as error:
-            problem = f"{error} (after {recorder.samples:,} samples)"
-            return (recorder.result() if recorder.samples else None), problem
+        except (RunError, DataError) as error:
+            if isinstance(error, DataError) and not recorder.samples:
+                raise
+            if not recorder.samples:
+                return None, str(error)
+            return recorder.result(), f"{error} (after {recorder.samples:,} samples)"
     return recorder.result(), None
 
 
@@ -204,6 +211,7 @@ def _assemble(
         criterion=criteria[0],
         checker=checker,
         recording_error=problem,
+        unrecorded=recorded.missing if recorded is not None else {},
         duplicates=duplicates(source.model),
     )
     data = {
@@ -215,7 +223,7 @@ def _assemble(
         "recording": _recording_json(recorded, problem),
         "profile": profile,
         "totals": totals,
-        "coverage": describe.describe_coverage(layers),
+        "coverage": describe.describe_coverage(layers, recorded.missing if recorded is not None else {}),
         "layers": parts,
         "findings": [finding.to_dict() for finding in findings.find(evidence)],
         "diagrams": {
@@ -238,5 +246,7 @@ def _recording_json(recorded: Recording | None, problem: str | None) -> dict[str
         "seconds": recorded.seconds,
         "accuracy": recorded.correct / recorded.labelled if recorded.correct is not None else None,
         "missing": dict(recorded.missing),
+        "mask": None if recorded.mask is None else clean(recorded.mask),
+        "unmasked": list(recorded.unmasked),
         "error": problem,
     }

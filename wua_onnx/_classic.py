@@ -221,6 +221,6 @@ def _longest_run(layers: Sequence[Layer]) -> list[Layer]:
 
 
 def _dense(layer: LayerAudit) -> DenseLayer:
-    dead = np.zeros(layer.neurons, dtype=bool)
+    dead = np.zeros(len(layer.neurons), dtype=bool)
     dead[list(layer.dead_neurons or ())] = True
     return layer.name, layer.weight, layer.mean_activation, dead

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from wua_onnx import importance
 from wua_onnx.cost import CostReport
-from wua_onnx.importance.score import combined_mean, measure, score
+from wua_onnx.importance.score import can_score, combined_mean, measure, scales_of, score
 from wua_onnx.layers import Layer, Layers
 from wua_onnx.model.dim_json import to_json
 from wua_onnx.model.dims import total
@@ -78,8 +78,11 @@ def describe_layers(
 
     def describe(item: tuple[str, Layer]) -> Json:
         name, layer = item
-        macs = total(cost.by_node[index[id(use.node.node)]].cost.macs for use in layer.uses)
-        return {**_head(layer), "macs": to_json(macs), **_scored(layer, statistics.get(name, ()), criteria)}
+        places = [index.get(id(use.node.node)) for use in layer.uses]
+        known = [cost.by_node[place].cost.macs for place in places if place is not None]
+        # What a node inside of a branch or a loop costs is part of the operator around it.
+        macs = to_json(total(known)) if len(known) == len(places) else None
+        return {**_head(layer), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria)}
 
     with ThreadPoolExecutor(_THREADS) as pool:
         return list(pool.map(describe, layers.by_name.items()))
@@ -110,10 +113,10 @@ def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Se
     dead: list[int] | None = None
     for name in criteria:
         needs = importance.get(name).needs
-        if needs and not statistics:
+        if not can_score(layer, name, statistics):
             continue
         scores = score(layer, name, statistics if needs else ())
-        metrics, (edges, counts) = measure(layer, scores, means if needs else None)
+        metrics, (edges, counts) = measure(layer, scores, scales_of(layer, name, statistics))
         sums = importance.neuron_importance(scores, layer.neuron_axis)
         non_finite = max(non_finite, metrics.non_finite)
         if dead is None:
@@ -178,10 +181,13 @@ def describe_totals(layers: Sequence[Json], criterion: str) -> Json:
     }
 
 
-def describe_coverage(layers: Layers) -> Json:
-    """Return the account of the parameters: analysed, and declined with the reason."""
+def describe_coverage(layers: Layers, missing: Mapping[str, str]) -> Json:
+    """Return the account of the parameters: analysed, declined with the reason, and layers `missing` a recording."""
     return {
         "parameters": layers.parameters,
         "analysed": sum(layer.size for layer in layers.by_name.values()),
         "declined": [{"name": item.name, "elements": item.elements, "reason": item.reason} for item in layers.declined],
+        "unrecorded": [
+            {"name": name, "elements": layers.by_name[name].size, "reason": reason} for name, reason in missing.items()
+        ],
     }

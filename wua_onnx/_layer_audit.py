@@ -9,8 +9,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx._neurons import Neurons
 from wua_onnx.errors import WuaError
-from wua_onnx.importance import LayerMetrics, neuron_importance
+from wua_onnx.importance import LayerMetrics, get, neuron_importance
 from wua_onnx.importance.score import combined_mean, score
 from wua_onnx.layers import Layer
 from wua_onnx.recording import NeuronStatistics
@@ -36,7 +37,7 @@ class _Scores(Mapping[str, Array]):
         if criterion not in self._owner.metrics_by:
             raise KeyError(criterion)
         live = self._owner._live_or_raise("scores")
-        return score(live.layer, criterion, live.statistics if criterion != "magnitude" else ())
+        return score(live.layer, criterion, live.statistics if get(criterion).needs else ())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._owner.metrics_by)
@@ -55,8 +56,9 @@ class LayerAudit:
         uses: how many operators that is.
         weight_shape: of the canonical weight: dense (in, out), convolution (out, in / groups, ...).
         neuron_axis: the axis of it along which neurons lie.
-        neurons: their number.
-        macs: multiply-accumulates per run; an integer, or a SymPy expression while dimensions are free.
+        neurons: the neurons (see `Neurons`); `len(layer.neurons)` is their number.
+        macs: multiply-accumulates per run; an integer, or a SymPy expression while dimensions are free; None for a
+            layer inside of a branch or a loop, whose cost is part of the operator around it.
         activation: the activation function that was found; None for a linear layer.
         metrics_by: `LayerMetrics` by criterion, each with `.baseline`, the same metrics of an untrained layer.
     """
@@ -69,7 +71,7 @@ class LayerAudit:
         self.uses: int = data["uses"]
         self.weight_shape: tuple[int, ...] = tuple(data["weight_shape"])
         self.neuron_axis: int = data["neuron_axis"]
-        self.neurons: int = data["neurons"]
+        self.neurons = Neurons(self, data["neurons"])
         self.macs = macs
         self.activation: str | None = data["activation"]
 

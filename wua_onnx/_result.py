@@ -51,10 +51,7 @@ class Audit:
     def layers(self) -> Mapping[str, LayerAudit]:
         """The layers by name, in the order of the file."""
         return MappingProxyType(
-            {
-                part["name"]: LayerAudit(part, d.to_sympy(_macs(part)), self._live.get(part["name"]))
-                for part in self._data["layers"]
-            }
+            {part["name"]: LayerAudit(part, _macs(part), self._live.get(part["name"])) for part in self._data["layers"]}
         )
 
     @property
@@ -193,5 +190,6 @@ class Audit:
         return f"<Audit of {self._data['model']['name']!r}: {len(self._data['layers'])} layers, {used}>"
 
 
-def _macs(part: Mapping[str, Any]) -> d.Dim:
-    return from_json(part["macs"]) or 0
+def _macs(part: Mapping[str, Any]) -> Any:
+    macs = from_json(part["macs"])
+    return None if macs is None else d.to_sympy(macs)

@@ -52,6 +52,7 @@ def layer(metrics: Mapping[str, Any] | None = None, **changes: Any) -> dict[str,
     }
     return {
         "name": "fc1",
+        "kind": "dense",
         "weights": WEIGHTS,
         "neurons": 50,
         "dead_neurons": 0,
@@ -84,6 +85,24 @@ DUPLICATE = ((("a", "b", "c"), 64),)
 
 # rule, what makes it speak, where, part of the evidence, severity, params, confidence
 SPEAKS: list[tuple[str, Evidence, str, str, str, int | None, str]] = [
+    (
+        "unused-rows",
+        evidence([layer(kind="embedding", dead_neurons=20)]),
+        "fc1",
+        "20 of 50 rows are never looked up by this data",
+        "low",
+        400,
+        "not verified",
+    ),
+    (
+        "unrecorded-layer",
+        evidence(unrecorded={"fc1": "its activation is inside of SequenceMap"}),
+        "fc1",
+        "its activation is inside of SequenceMap",
+        "info",
+        None,
+        "exact",
+    ),
     (
         "layer-redundancy",
         evidence([layer({"redundancy": 0.71, "utilization": 0.251, "effective": 251.0})]),

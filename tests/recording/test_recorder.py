@@ -75,7 +75,7 @@ def test_a_stream_that_fails_keeps_what_was_recorded() -> None:
         raise OSError("disk gone")
 
     recorder = Recorder(resnet(), batch_size=8)
-    with pytest.raises(OSError, match="disk gone"):
+    with pytest.raises(DataError, match="expected an iterator that goes on, got OSError: disk gone"):
         recorder.update(stream())
     recording = recorder.result()
     assert recording.samples == 32

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from wua_onnx.cost import CostReport
@@ -69,6 +69,7 @@ class Evidence:
         criterion: the name of the first criterion.
         checker: what onnx's checker objects to; None where it does not.
         recording_error: why there is no recording although there was data; None otherwise.
+        unrecorded: why a layer has no recording although there is one, by name.
         duplicates: groups of parameters with equal elements, by name, and the elements of one.
     """
 
@@ -79,6 +80,7 @@ class Evidence:
     criterion: str
     checker: str | None = None
     recording_error: str | None = None
+    unrecorded: Mapping[str, str] = field(default_factory=dict)
     duplicates: tuple[tuple[tuple[str, ...], int], ...] = ()
 
 

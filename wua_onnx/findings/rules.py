@@ -88,7 +88,7 @@ def dead_neurons(evidence: Evidence) -> Iterator[Finding]:
     """Neurons that do nothing on the data (or, without data, have no incoming weight)."""
     for layer in evidence.layers:
         dead, neurons = layer["dead_neurons"], layer["neurons"]
-        if not dead or dead == neurons:
+        if not dead or dead == neurons or layer["kind"] == "embedding":
             continue
         measured = layer["mean_activation"] is not None
         yield Finding(
@@ -101,6 +101,23 @@ def dead_neurons(evidence: Evidence) -> Iterator[Finding]:
             params=layer["weights"] * dead // neurons,
             flops=_share(evidence, layer, dead, neurons),
             confidence="measured" if measured else "exact",
+        )
+
+
+@finding_rule("unused-rows")
+def unused_rows(evidence: Evidence) -> Iterator[Finding]:
+    """Rows of a table that the data never looks up."""
+    for layer in evidence.layers:
+        dead, rows = layer["dead_neurons"], layer["neurons"]
+        if layer["kind"] != "embedding" or not dead or layer["mean_activation"] is None:
+            continue
+        yield Finding(
+            rule="unused-rows",
+            severity="low",
+            where=layer["name"],
+            evidence=f"{dead:,} of {rows:,} rows are never looked up by this data",
+            action="if the data holds every token that matters, a smaller vocabulary does; a few samples prove nothing",
+            params=layer["weights"] * dead // rows,
         )
 
 
@@ -251,6 +268,20 @@ def not_recorded(evidence: Evidence) -> Iterator[Finding]:
             where="recording",
             evidence=evidence.recording_error,
             action="the figures below rest on the weights alone; run the model elsewhere or replace the operator",
+            confidence="exact",
+        )
+
+
+@finding_rule("unrecorded-layer")
+def unrecorded_layer(evidence: Evidence) -> Iterator[Finding]:
+    """Layers whose activation could not be recorded although the model ran."""
+    for name, reason in evidence.unrecorded.items():
+        yield Finding(
+            rule="unrecorded-layer",
+            severity="info",
+            where=name,
+            evidence=reason,
+            action="its weights are not in the totals of criteria that need activations; look at magnitude instead",
             confidence="exact",
         )
 

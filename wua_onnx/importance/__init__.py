@@ -6,7 +6,7 @@ Arrays in, numbers out; nothing here knows of ONNX. A new criterion goes into `c
 from __future__ import annotations
 
 from wua_onnx.importance.baseline import untrained
-from wua_onnx.importance.criteria import Criterion, Statistics, criterion, criterion_names, get
+from wua_onnx.importance.criteria import Criterion, Statistics, criterion, criterion_names, get, recorded_for
 from wua_onnx.importance.histogram import histogram
 from wua_onnx.importance.metrics import LayerMetrics, bands, layer_metrics, neuron_importance
 from wua_onnx.importance.ranking import Ranking, rank
@@ -24,5 +24,6 @@ __all__ = [
     "layer_metrics",
     "neuron_importance",
     "rank",
+    "recorded_for",
     "untrained",
 ]

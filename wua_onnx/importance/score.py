@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -29,7 +30,7 @@ def score(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> Ar
     total: Array | None = None
     weights = [1.0] * len(layer.uses) if not statistics else [float(part.positions) for part in statistics]
     for index, use in enumerate(layer.uses):
-        recorded = {"mean": statistics[index].mean} if statistics else {}
+        recorded = recorded_of(layer, index, statistics[index]) if statistics else {}
         scores = rule(layer.weight(index), use.neuron_axis, recorded)
         if len(layer.uses) == 1:
             return scores
@@ -39,23 +40,69 @@ def score(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> Ar
     return total
 
 
+def recorded_of(layer: Layer, index: int, statistics: NeuronStatistics) -> dict[str, Array]:
+    """Return what was recorded of one use of a layer as criteria take it, see `wua_onnx.importance.criteria`."""
+    use, recorded = layer.uses[index], {"mean": statistics.mean}
+    if layer.activations[index].lookups:  # a row is multiplied with 1 in every lookup
+        norms = np.sqrt(statistics.mean * statistics.positions)
+        return recorded | {"input": norms.reshape(-1, *[1] * (len(layer.shape) - 1))}
+    if statistics.input_norms is not None and use.features is not None:
+        return recorded | {"input": use.features.spread(statistics.input_norms)}
+    return recorded
+
+
+def can_score(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> bool:
+    """Return whether everything that criterion `name` needs was recorded of `layer`."""
+    needs = set(criteria.get(name).needs)
+    if not needs:
+        return True
+    known = [set(recorded_of(layer, i, part)) for i, part in enumerate(statistics)]
+    return len(known) == len(layer.uses) and all(needs <= each for each in known)
+
+
 def combined_mean(layer: Layer, statistics: Sequence[NeuronStatistics]) -> Array:
-    """Return mean |a| of each neuron over all uses, shape (neurons,)."""
+    """Return mean |a| of each neuron over all uses that see the weight as the first does, shape (neurons,)."""
     counts = np.array([part.positions for part in statistics], dtype=np.float64)
-    fitting = [i for i, part in enumerate(statistics) if part.mean.size == layer.neurons]
+    fitting = [i for i in range(len(statistics)) if layer.uses[i].order == layer.uses[0].order]
     shares = counts[fitting] / (counts[fitting].sum() or 1.0)
     return np.asarray(sum(share * statistics[i].mean for share, i in zip(shares, fitting, strict=True)))
 
 
-def measure(layer: Layer, scores: Array, means: Array | None) -> tuple[LayerMetrics, tuple[Array, Array]]:
+def scales_of(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> Array | None:
+    """Return what criterion `name` multiplies |w| with, as an array that broadcasts; None where it takes |w| alone."""
+    needs = criteria.get(name).needs
+    if not needs:
+        return None
+    if "input" in needs:
+        return recorded_of(layer, 0, statistics[0])["input"]
+    return combined_mean(layer, statistics).reshape(
+        [-1 if i == layer.neuron_axis else 1 for i in range(len(layer.shape))]
+    )
+
+
+def measure(layer: Layer, scores: Array, scales: Array | None) -> tuple[LayerMetrics, tuple[Array, Array]]:
     """Return the metrics of `scores` beside those of an untrained layer, and their histogram; one sort in all.
 
     Args:
         layer: the layer.
         scores: importances, in the shape of the canonical weight.
-        means: mean |a| of each neuron where the criterion uses it.
+        scales: what the criterion multiplies |w| with, see `scales_of`.
     """
     ranking = rank(scores)
     metrics = layer_metrics(scores, layer.neuron_axis, ranking=ranking)
-    untrained = baseline.untrained(layer.shape, layer.neuron_axis, means)
-    return replace(metrics, baseline=untrained), histogram(scores, ranking=ranking)
+    return replace(metrics, baseline=_untrained(layer, scales)), histogram(scores, ranking=ranking)
+
+
+def _untrained(layer: Layer, scales: Array | None) -> LayerMetrics:
+    varying = [axis for axis, size in enumerate(scales.shape) if size != 1] if scales is not None else []
+    if scales is None or not set(varying) - {layer.neuron_axis}:
+        return baseline.untrained(
+            layer.shape, layer.neuron_axis, None if scales is None else _per_neuron(layer, scales)
+        )
+    groups = math.prod(layer.shape[axis] for axis in varying)
+    untrained = baseline.untrained((groups, layer.size // groups), 0, scales.reshape(-1))
+    return replace(untrained, between_neurons=math.nan, within_neurons=math.nan)  # groups are no neurons
+
+
+def _per_neuron(layer: Layer, scales: Array) -> Array:
+    return np.asarray(np.broadcast_to(scales.reshape(-1), layer.neurons))

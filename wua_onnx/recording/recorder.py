@@ -78,6 +78,7 @@ class Recorder:
         keep_outputs: keep the model's own outputs too.
         device: "cpu" or "cuda".
         isolate: run onnxruntime in a child process.
+        run: False for a recorder that only joins what others recorded; onnxruntime is not needed then.
 
     Raises:
         RunError: onnxruntime cannot load the model.
@@ -98,6 +99,7 @@ class Recorder:
         keep_outputs: bool = False,
         device: str = "cpu",
         isolate: bool = False,
+        run: bool = True,
     ) -> None:
         self.model: Model = model if isinstance(model, Model) else load(model)
         self.layers = layers if layers is not None else find_layers(self.model, activation=activation).by_name
@@ -116,6 +118,28 @@ class Recorder:
         self.samples = self.batches = self.correct = self.labelled = 0
         self.seconds = 0.0
         self._open(frozenset())
+        if run:
+            self._start()
+
+    @classmethod
+    def restore(cls, model: Any, path: str | Path, *, layers: Mapping[str, Layer] | None = None) -> Recorder:
+        """Return a recorder of `model` with what was saved at `path`, recording the same statistics in the same way.
+
+        Raises:
+            DataError: the file is no recording, or one of another model.
+        """
+        plan, _, _ = saved.read(Path(path))
+        recorder = cls(
+            model,
+            layers=layers,
+            activation=plan["activation"],
+            statistics=plan["statistics"],
+            batch_axis=plan["batch_axis"],
+            mask=plan["mask"] or False,
+            run=False,
+        )
+        recorder.load(path)
+        return recorder
 
     def _open(self, precise: frozenset[Place]) -> None:
         """Place the taps and load the model; the means of `precise` activations are taken in double precision."""
@@ -127,16 +151,23 @@ class Recorder:
             precise=precise,
             mask=self.mask,
         )
-        kind = IsolatedSession if self._isolate else Session
-        self._session: Session | IsolatedSession = kind(self._plan.model, self._plan.folder, device=self.device)
+        self._opened: Session | IsolatedSession | None = None
         self._wanted = list(dict.fromkeys(name for _, outputs in self._plan.taps.values() for name in outputs.names()))
+
+    def _start(self) -> Session | IsolatedSession:
+        """Return the session, opened when first needed."""
+        if self._opened is None:
+            kind = IsolatedSession if self._isolate else Session
+            self._opened = kind(self._plan.model, self._plan.folder, device=self.device)
+        return self._opened
 
     def update(self, batch: Any, y: Any = None, *, progress: Progress | None = None) -> None:
         """Run the model over `batch`, which may be any X that `wua_onnx.analyze` takes, and add to the recording.
 
         Raises:
-            DataError: the data does not fit the model.
-            RunError: a run failed; what was recorded before it is kept.
+            DataError: the data does not fit the model, or its iterator failed; what was recorded before is kept.
+            DeviceError: the device is not there.
+            RunError: onnxruntime cannot load the model, or a run failed; what was recorded before it is kept.
         """
         data = batch if isinstance(batch, Data) else Data(batch, self.specs, y)
         for part in data.batches(self.batch_size, fixed=self.fixed):
@@ -263,13 +294,13 @@ class Recorder:
     def _results(self, feeds: Mapping[str, Array], also: Sequence[str] = ()) -> dict[str, Array]:
         """Run; again with double precision where an activation turns out longer than single precision bears."""
         wanted = list(dict.fromkeys([*self._wanted, *also]))
-        results = self._session.run(feeds, wanted)
+        results = self._start().run(feeds, wanted)
         taps = self._plan.taps
         long = {place for place, (tap, outputs) in taps.items() if tap.is_too_long(lengths(tap, outputs, results))}
         if not long:
             return results
         self._open(frozenset(long | {place for place, (tap, _) in taps.items() if tap.precise}))
-        return self._session.run(feeds, list(dict.fromkeys([*self._wanted, *also])))
+        return self._start().run(feeds, list(dict.fromkeys([*self._wanted, *also])))
 
     def _copies(self, batch: Batch, padding: int) -> dict[str, Array] | None:
         """Run a batch of copies of the last sample, where the last of a fixed batch's samples are such copies.

@@ -102,7 +102,7 @@ def read(path: Path) -> tuple[Identity, dict[str, Any], list[Accumulator | None]
         DataError: the file cannot be read, or is no recording.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
         head = json.loads(arrays.pop("head").tobytes())
         counters = {name: head["counters"][name] for name in _COUNTERS}

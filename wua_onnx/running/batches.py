@@ -9,7 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wua_onnx.errors import DataError
+from wua_onnx.errors import DataError, WuaError
+from wua_onnx.model.limits import clean
 from wua_onnx.running.arrays import LABELS, as_array, converted, is_numbers
 from wua_onnx.running.arrays import whole as _whole
 from wua_onnx.running.inputs import InputSpec, fitting
@@ -142,7 +143,7 @@ class Data:
     def _read(self, items: Iterable[Any], labels: Array | None) -> Iterator[Block]:
         """Yield the blocks, each with its labels: its own, or its part of `labels`."""
         at = 0
-        for item in items:
+        for item in _guarded(items):
             named, own = self._named(item)
             feeds = {spec.name: fitting(named[spec.name], spec) for spec in self.specs}
             sizes = {s.name: feeds[s.name].shape[s.sample_axis] for s in self.specs if s.sample_axis is not None}
@@ -177,6 +178,18 @@ class Data:
             else:
                 raise DataError(f"X: expected {', '.join(map(str, self.specs))}, got {sorted(given)}")
         return given, None if labels is None else as_array(labels)
+
+
+def _guarded(items: Iterable[Any]) -> Iterator[Any]:
+    """Yield what a caller's own iterator yields; what it raises becomes a DataError."""
+    try:
+        yield from items
+    except WuaError:
+        raise
+    except Exception as error:  # whatever the caller's code raises
+        raise DataError(
+            f"X: expected an iterator that goes on, got {type(error).__name__}: {clean(str(error))}"
+        ) from error
 
 
 def _check_labels(labels: Array | None, samples: int) -> None:
