@@ -38,9 +38,9 @@ def convolution_backward(*arguments: Any, out_shape: Any, **_: Any) -> int:
     return (part(True, False) if into_x else 0) + (part(False, True) // groups if into_w else 0)
 
 
-def counted_by_pytorch(module: nn.Module, x: Tensor) -> tuple[int, int]:
+def counted_by_pytorch(module: nn.Module, x: Tensor, device: str = "meta") -> tuple[int, int]:
     """Return the operations of the contractions of one forward pass, and of the backward pass after it."""
-    module, x = copy.deepcopy(module).to("meta"), x.to("meta")
+    module, x = copy.deepcopy(module).to(device), x.to(device)
     formulas = {torch.ops.aten.convolution_backward: convolution_backward}
     with sdpa_kernel(SDPBackend.MATH):
         with FlopCounterMode(display=False) as forward:
