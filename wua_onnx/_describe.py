@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from wua_onnx import importance
 from wua_onnx.cost import CostReport
+from wua_onnx.importance.gates import gates
 from wua_onnx.importance.score import can_score, combined_mean, measure, scales_of, score
 from wua_onnx.layers import Layer, Layers
 from wua_onnx.model.dim_json import to_json
@@ -130,6 +131,9 @@ def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Se
             "histogram": {"edges": [float(x) for x in edges], "counts": [int(x) for x in counts]},
             "neuron_importance": [float(x) for x in np.sort(sums)[::-1][:SHOWN_NEURONS]],
         }
+        if layer.uses[0].gates:
+            found = gates(scores, layer.uses[0].gates, layer.neuron_axis)
+            scored[name]["gates"] = [gate.to_dict() for gate in found]
     return {
         "mean_activation": _summary(means, statistics),
         "dead": None if dead is None else dead[:LISTED_DEAD],

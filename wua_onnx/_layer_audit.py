@@ -12,6 +12,7 @@ import numpy as np
 from wua_onnx._neurons import Neurons
 from wua_onnx.errors import WuaError
 from wua_onnx.importance import LayerMetrics, get, neuron_importance
+from wua_onnx.importance.gates import Gate
 from wua_onnx.importance.score import combined_mean, score
 from wua_onnx.layers import Layer
 from wua_onnx.recording import NeuronStatistics
@@ -89,6 +90,12 @@ class LayerAudit:
     def metrics(self) -> LayerMetrics:
         """Metrics of the first criterion."""
         return next(iter(self.metrics_by.values()))
+
+    @property
+    def gates(self) -> tuple[Gate, ...]:
+        """The gates of a recurrent layer by the first criterion; none for other kinds."""
+        first = next(iter(self._data["criteria"].values()), {})
+        return tuple(Gate(**gate) for gate in first.get("gates", ()))
 
     @property
     def scores(self) -> Mapping[str, Array]:

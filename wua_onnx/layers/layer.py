@@ -87,6 +87,7 @@ class Use:
         quantization: what the integers of the output stand for; None where it holds real numbers.
         features: what the weight is multiplied with; None where it cannot be seen.
         parameter: what the operator calls the weight, where it owns several.
+        gates: the names along the first axis of a recurrent weight.
     """
 
     node: NodeView
@@ -106,6 +107,7 @@ class Use:
     quantization: Quantization | None = None
     features: Features | None = None
     parameter: str | None = None
+    gates: tuple[str, ...] = ()
 
     def canonical(self, model: Model) -> Array:
         """Return the weight in canonical order and real units, constant factors of the operator left out."""

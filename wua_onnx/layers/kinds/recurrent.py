@@ -38,7 +38,8 @@ def _use(node: NodeView, index: int, parameter: str) -> Use | str:
     source = resolve(node.input(index), node.model)
     if isinstance(source, str):
         return source
-    gates = len(PEEPHOLES if parameter == "P" else GATES[node.op_type])
+    names = PEEPHOLES if parameter == "P" else GATES[node.op_type]
+    gates = len(names)
     directions, hidden = source.shape[0], source.shape[1] // gates
     if len(source.shape) != (2 if parameter == "P" else 3) or hidden * gates != source.shape[1]:
         return f"expected gates of {gates} times the hidden size, got a weight of shape {list(source.shape)}"
@@ -60,6 +61,7 @@ def _use(node: NodeView, index: int, parameter: str) -> Use | str:
         valid=None if lengths is None else (lengths, int(batch_first)),
         features=_features(node, parameter, directions, batch_first),
         parameter=parameter,
+        gates=names,
     )
 
 

@@ -1,0 +1,49 @@
+"""How the importance of a recurrent layer is spread over its gates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from wua_onnx.importance.metrics import layer_metrics
+from wua_onnx.importance.ranking import Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """One gate of a recurrent layer.
+
+    Attributes:
+        name: as the specification of ONNX calls it: input, output, forget, cell; update, reset, hidden.
+        share: its part of the layer's importance, 0 to 1.
+        utilization, redundancy, gini: the metrics of its weights alone, see `LayerMetrics`.
+    """
+
+    name: str
+    share: float
+    utilization: float
+    redundancy: float
+    gini: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the gate in JSON's own types."""
+        return asdict(self)
+
+
+def gates(scores: Array, names: Sequence[str], neuron_axis: int = 1) -> tuple[Gate, ...]:
+    """Return each gate of the importances `scores`, shape (gates, ...), neurons along `neuron_axis`."""
+    each = [layer_metrics(part, neuron_axis - 1) for part in scores]
+    whole = float(np.sum([metrics.sum for metrics in each]))
+    return tuple(
+        Gate(
+            name=name,
+            share=metrics.sum / whole if whole > 0 else 0.0,
+            utilization=metrics.utilization,
+            redundancy=metrics.redundancy,
+            gini=metrics.gini,
+        )
+        for name, metrics in zip(names, each, strict=True)
+    )
