@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,6 +13,11 @@ import wua_onnx as wua
 from wua_onnx.errors import WuaError
 
 from .recording.models import N, model, rand
+
+
+def close(got: Any, wanted: Any, rtol: float = 1e-7, atol: float = 0.0, err_msg: str = "") -> None:
+    assert got is not None
+    np.testing.assert_allclose(got, wanted, rtol=rtol, atol=atol, err_msg=err_msg)
 
 
 def network() -> onnx.ModelProto:
@@ -33,13 +39,13 @@ def test_neurons_of_a_layer() -> None:
     hidden = np.maximum(x @ stored["w"] + stored["b"], 0)
     neurons = audit.layers["w"].neurons
     assert len(neurons) == 7
-    np.testing.assert_allclose(neurons.mean, hidden.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(neurons.rms, np.sqrt(np.square(hidden).mean(0)), rtol=1e-5)
-    np.testing.assert_allclose(neurons.firing_rate, (hidden > 0).mean(0), rtol=1e-6)
-    np.testing.assert_allclose(neurons.largest, hidden.max(0), rtol=1e-6)
-    np.testing.assert_allclose(neurons.smallest, hidden.min(0), rtol=1e-6)
-    np.testing.assert_allclose(neurons.standard_error, hidden.std(0, ddof=1) / np.sqrt(N), rtol=1e-4)
-    np.testing.assert_allclose(neurons.importance, (np.abs(stored["w"]) * hidden.mean(0)).sum(0), rtol=1e-5)
+    close(neurons.mean, hidden.mean(0), rtol=1e-5)
+    close(neurons.rms, np.sqrt(np.square(hidden).mean(0)), rtol=1e-5)
+    close(neurons.firing_rate, (hidden > 0).mean(0), rtol=1e-6)
+    close(neurons.largest, hidden.max(0), rtol=1e-6)
+    close(neurons.smallest, hidden.min(0), rtol=1e-6)
+    close(neurons.standard_error, hidden.std(0, ddof=1) / np.sqrt(N), rtol=1e-4)
+    close(neurons.importance, (np.abs(stored["w"]) * hidden.mean(0)).sum(0), rtol=1e-5)
     assert neurons.dead == (6,)
     assert neurons.always_on == (5,)
 

@@ -94,7 +94,7 @@ class LayerAudit:
     @property
     def gates(self) -> tuple[Gate, ...]:
         """The gates of a recurrent layer by the first criterion; none for other kinds."""
-        first = next(iter(self._data["criteria"].values()), {})
+        first: Mapping[str, Any] = next(iter(self._data["criteria"].values()), {})
         return tuple(Gate(**gate) for gate in first.get("gates", ()))
 
     @property

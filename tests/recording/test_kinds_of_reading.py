@@ -18,6 +18,11 @@ T, D, H, ROWS = 11, 5, 3, 13
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
+def close(got: Any, wanted: Any, rtol: float = 1e-7, atol: float = 0.0, err_msg: str = "") -> None:
+    assert got is not None
+    np.testing.assert_allclose(got, wanted, rtol=rtol, atol=atol, err_msg=err_msg)
+
+
 def recorded(proto: onnx.ModelProto, feeds: Any, **options: Any) -> Recording:
     recorder = Recorder(proto, **options)
     recorder.update(feeds)
@@ -55,7 +60,7 @@ def test_the_hidden_sequence_is_read_over_its_valid_steps(op: str, both: bool, l
     wanted = np.abs(steps).mean(axis=0).reshape(-1)
     assert set(found.layers) == {"w", "r"}
     for name in found.layers:
-        np.testing.assert_allclose(found.layers[name][0].mean, wanted, rtol=1e-5)
+        close(found.layers[name][0].mean, wanted, rtol=1e-5)
         assert found.layers[name][0].positions == valid.sum()
 
 
@@ -79,9 +84,7 @@ def test_norms_of_what_recurrent_weights_are_multiplied_with(both: bool) -> None
     proto = recurrent("LSTM", both=both)
     found = recorded(proto, feeds, batch_axis=1, batch_size=7, statistics=["features"])
     layers = find_layers(load(proto)).by_name
-    np.testing.assert_allclose(
-        found.layers["w"][0].input_norms, np.linalg.norm(feeds["x"].reshape(-1, D), axis=0), rtol=1e-5
-    )
+    close(found.layers["w"][0].input_norms, np.linalg.norm(feeds["x"].reshape(-1, D), axis=0), rtol=1e-5)
     sequence = session(recurrent("LSTM", both=both, whole=True)).run(None, feeds)[0]
     features = layers["r"].uses[0].features
     assert features is not None
@@ -90,7 +93,7 @@ def test_norms_of_what_recurrent_weights_are_multiplied_with(both: bool) -> None
     spread = np.broadcast_to(features.spread(norms), layers["r"].shape)
     for unit in range((1 + both) * H):
         own = np.linalg.norm(sequence[:, unit // H].reshape(-1, H), axis=0)
-        np.testing.assert_allclose(spread[2, unit], own, rtol=1e-5)
+        close(spread[2, unit], own, rtol=1e-5)
 
 
 TABLE = "(int64[N, 7] i) => (float[] y) { e = Gather(table, i) m = ReduceMean<keepdims = 0>(e, one) y = MatMul(m, w) }"
@@ -104,7 +107,7 @@ def test_rows_are_read_by_how_often_they_are_looked_up(size: int) -> None:
     proto = model(TABLE, {"table": rand(ROWS, D), "w": rand(D, 3), "one": np.array([1])})
     found = recorded(proto, indices, batch_size=size).layers["table"][0]
     wanted = np.bincount(indices.reshape(-1) % ROWS, minlength=ROWS) / indices.size
-    np.testing.assert_allclose(found.mean, wanted, rtol=1e-12)
+    close(found.mean, wanted, rtol=1e-12)
     assert found.positions == indices.size
     assert list(np.flatnonzero(found.dead(smooth=False))) == list(np.flatnonzero(wanted == 0))
 
@@ -138,17 +141,17 @@ def test_padded_positions_are_left_out(size: int) -> None:
         for field in ("mean", "standard_error", "rms", "firing_rate", "largest", "smallest", "input_norms"):
             first, second = (getattr(recording.layers[name][0], field) for recording in found)
             if first is not None:
-                np.testing.assert_allclose(first, second, rtol=1e-6, err_msg=f"{name}.{field}")
+                close(first, second, rtol=1e-6, err_msg=f"{name}.{field}")
     valid = rand(ROWS, D)[ids][mask == 1]
     hidden = np.maximum(valid @ rand(D, 7), 0)
-    np.testing.assert_allclose(found[0].layers["w"][0].mean, hidden.mean(0), rtol=1e-5)
-    np.testing.assert_allclose(found[0].layers["w"][0].firing_rate, (hidden > 0).mean(0), rtol=1e-6)
-    np.testing.assert_allclose(found[0].layers["w"][0].rms, np.sqrt(np.square(hidden).mean(0)), rtol=1e-5)
-    np.testing.assert_allclose(found[0].layers["w"][0].input_norms, np.linalg.norm(valid, axis=0), rtol=1e-5)
-    np.testing.assert_allclose(found[0].layers["w"][0].largest, hidden.max(0), rtol=1e-6)
+    close(found[0].layers["w"][0].mean, hidden.mean(0), rtol=1e-5)
+    close(found[0].layers["w"][0].firing_rate, (hidden > 0).mean(0), rtol=1e-6)
+    close(found[0].layers["w"][0].rms, np.sqrt(np.square(hidden).mean(0)), rtol=1e-5)
+    close(found[0].layers["w"][0].input_norms, np.linalg.norm(valid, axis=0), rtol=1e-5)
+    close(found[0].layers["w"][0].largest, hidden.max(0), rtol=1e-6)
     assert found[0].layers["w"][0].positions == lengths.sum()
     rows = np.bincount(ids[mask == 1], minlength=ROWS) / lengths.sum()
-    np.testing.assert_allclose(found[0].layers["table"][0].mean, rows, rtol=1e-12)
+    close(found[0].layers["table"][0].mean, rows, rtol=1e-12)
     unmasked = recorded(proto, {"ids": ids, "attention_mask": mask}, mask=False, **options)
     assert unmasked.mask is None
     assert not np.allclose(unmasked.layers["w"][0].mean, hidden.mean(0), rtol=1e-3)
@@ -159,7 +162,7 @@ def test_histograms_and_kept_outputs() -> None:
     proto = model("(float[N, 5] x) => (float[] y) { a = MatMul(x, w) y = Tanh(a) }", {"w": rand(5, 3)})
     found = recorded(proto, x, batch_size=7, statistics=["histogram"], keep_outputs=True)
     y = session(proto).run(None, {"x": x})[0]
-    np.testing.assert_allclose(found.outputs["y"], y, atol=1e-6)
+    close(found.outputs["y"], y, atol=1e-6)
     counts = found.layers["w"][0].histogram
     assert counts is not None
     assert counts.sum() == y.size
