@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -40,8 +41,8 @@ NESTED = """(float[N, 5] x, int64 m) => (float[] y, float[] stacked) {
 }"""
 
 
-def recorded(proto: onnx.ModelProto, feeds: dict[str, Array], **options: object) -> Recording:
-    recorder = Recorder(proto, **options)  # type: ignore[arg-type] - options of the recorder
+def recorded(proto: onnx.ModelProto, feeds: dict[str, Array], **options: Any) -> Recording:
+    recorder = Recorder(proto, **options)
     recorder.update(feeds)
     return recorder.result()
 
@@ -82,7 +83,9 @@ def test_every_trip_of_a_loop_counts(trips: int, size: int) -> None:
     np.testing.assert_allclose(found.layers["w"][0].mean, np.mean(hidden, axis=(0, 1)), rtol=1e-5)
     np.testing.assert_allclose(found.layers["v"][0].mean, np.abs(outer).mean((0, 1)), rtol=1e-5)
     spread = np.max(outer, axis=(0, 1)) - np.min(outer, axis=(0, 1))
-    np.testing.assert_allclose(found.layers["v"][0].range, spread, rtol=1e-5)
+    ranges = found.layers["v"][0].range
+    assert ranges is not None
+    np.testing.assert_allclose(ranges, spread, rtol=1e-5)
     per_sample = np.mean(hidden, axis=0)
     np.testing.assert_allclose(
         found.layers["w"][0].standard_error, per_sample.std(0, ddof=1) / np.sqrt(N), rtol=1e-3, atol=1e-7

@@ -41,7 +41,7 @@ def ids_and_mask() -> dict[str, Any]:
     return {"ids": random.integers(0, 13, (N, T)), "attention_mask": mask.astype(np.int64)}
 
 
-CASES = {
+CASES: dict[str, tuple[Any, dict[str, Any], int]] = {
     "mlp": (mlp, {"x": rand(N, 5)}, 0),
     "resnet": (resnet, {"x": images()}, 0),
     "lstm": (lambda: recurrent("LSTM", both=True), {"x": rand(T, N, 5)}, 1),
