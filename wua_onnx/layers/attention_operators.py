@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.columns import NONE, Columns
-from wua_onnx.layers.head_maps import AttentionBlock, HeadMap, columns_by_head, output_map, unmapped
+from wua_onnx.layers.head_maps import AttentionBlock, HeadMap, columns_by_head, labels_of, output_map, unmapped
 from wua_onnx.layers.layer import Layer
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.weights import resolve
@@ -69,35 +69,53 @@ def block(node: NodeView, columns: Columns, layers: Mapping[str, Layer]) -> Atte
     operator = _OPERATORS[node.domain, node.op_type]
     heads = _count(node, operator.heads, columns, 0)
     kv_heads = _count(node, operator.kv_heads, columns, 1) or heads
-    reason = operator.reason or ("" if heads else "how many heads it has is unknown")
-    maps: dict[str, tuple[HeadMap, ...]] = {}
-    width = 0
-    for part, name in enumerate(_NAMES):
-        if reason or not heads or not kv_heads:
-            maps[name] = unmapped(reason)
-        elif operator.weights:
-            maps[name], width = _packed(node, operator, part, heads, layers)
-        else:
-            count = heads if part == 0 else kv_heads
-            try:
-                rows = _rows(node, operator, part, heads, kv_heads, columns)
-                width = rows.shape[1]
-                maps[name] = columns_by_head(columns, rows.reshape(count, -1), np.arange(count))
-            except Unmoved as why:
-                maps[name] = unmapped(why)
-    known = heads is not None and not reason
-    output = _output(node, heads or 0, width, columns, layers) if known else unmapped(reason)
-    groups = heads // kv_heads if heads and kv_heads and heads % kv_heads == 0 else 0
+    reason = operator.reason or (
+        "" if heads and kv_heads and heads % kv_heads == 0 else "how many heads it has is unknown"
+    )
+    of: Array = np.zeros(0, np.int32)
+    if reason or not heads or not kv_heads:
+        nothing = unmapped(reason)
+        maps, output = dict.fromkeys(_NAMES, nothing), nothing
+    elif operator.weights:
+        found = [_packed(node, operator, part, heads, layers) for part in range(3)]
+        maps, of = {name: part for name, (part, _) in zip(_NAMES, found, strict=True)}, np.arange(heads)
+        output = _output(node, heads, found[2][1], columns, layers)
+    else:
+        maps, of, width = _operands(node, operator, heads, kv_heads, columns)
+        output = _output(node, heads, width, columns, layers)
     return AttentionBlock(
         name=node.module_name if node.module else node.name,
         node=node.name,
         op=node.op_type,
         heads=heads,
-        kv_heads=kv_heads,
-        kv_head_of=tuple(head // groups for head in range(heads or 0)) if groups else (),
+        kv_heads=int(of.max()) + 1 if of.size else kv_heads,
+        kv_head_of=tuple(int(head) for head in of),
         output=output,
         **maps,
     )
+
+
+def _operands(
+    node: NodeView, operator: Operator, heads: int, kv_heads: int, columns: Columns
+) -> tuple[dict[str, tuple[HeadMap, ...]], Array, int]:
+    """Return the maps of the three parts, the head of keys and values of each head, the size of a head of values.
+
+    Keys and values that were repeated before the operator count as the heads they are copies of.
+    """
+    rows: dict[str, Array] = {}
+    maps: dict[str, tuple[HeadMap, ...]] = {}
+    for part, name in enumerate(_NAMES):
+        try:
+            rows[name] = _rows(node, operator, part, heads, kv_heads, columns)
+        except Unmoved as why:
+            maps[name] = unmapped(why)
+    flat = {name: array.reshape(len(array), -1) for name, array in rows.items()}
+    distinct = [labels_of(flat[name]) for name in ("value", "key") if name in flat]
+    known = next((labels for labels in distinct if (labels != NONE).all()), np.arange(kv_heads, dtype=np.int32))
+    for name, array in flat.items():
+        maps[name] = columns_by_head(columns, array, np.arange(heads) if name == "query" else known)
+    width = next((rows[name].shape[1] for name in ("value", "query") if name in rows), 0)
+    return maps, np.repeat(known, heads // kv_heads), width
 
 
 def _count(node: NodeView, attribute: str, columns: Columns, index: int) -> int | None:

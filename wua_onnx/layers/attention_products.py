@@ -46,7 +46,7 @@ def _scores(node: NodeView, axis: int, columns: Columns) -> _Scores:
     if not operands:
         raise Unmoved(next(iter(reasons.values())))
     product = product_of(node, operands, columns.sizes)
-    batch = product.batch(operands)
+    batch = product.batch(operands, keys=axis)
     rows = {index: product.rows(index, operand, batch) for index, operand in operands.items()}
     return _Scores(product, rows, reasons, product.without(axis), product.numbered(batch))
 
@@ -67,7 +67,7 @@ def _best_scores(anchor: Weighting, columns: Columns) -> tuple[_Scores | None, s
     """Return the product before the softmax of which most operands are mapped, and why there is none."""
     best: _Scores | None = None
     reason = "the scores are no product of queries with keys"
-    for node, axis in scored(anchor):
+    for node, axis in scored(anchor, columns):
         try:
             found = _scores(node, axis, columns)
         except Unmoved as why:

@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from wua_onnx.layers.activation_functions import ALONG_AXIS, OPERATORS
 from wua_onnx.layers.layer import Layer, Use
-from wua_onnx.layers.moves import LIMIT, MOVES, Unmoved, moved
+from wua_onnx.layers.moves import LIMIT, MOVES, Unmoved, data_inputs, moved
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.model.graph import Model, NodeView
 
@@ -51,11 +51,11 @@ def sources_of(layers: Mapping[str, Layer]) -> dict[ir.Value, Source]:
         use.output: Source(name, layer.neurons, use.output_axes)
         for name, layer in layers.items()
         for use in layer.uses
-        if is_projection(use)
+        if _projects(use)
     }
 
 
-def is_projection(use: Use) -> bool:
+def _projects(use: Use) -> bool:
     """Return whether a use is a product of features with a weight."""
     return use.features is not None and use.reads == "after"
 
@@ -90,6 +90,10 @@ class Columns:
         if isinstance(found_or_reason, str):
             raise Unmoved(found_or_reason)
         return found_or_reason
+
+    def is_projection(self, node: NodeView) -> bool:
+        """Return whether `node` is a layer."""
+        return any(value in self._sources for value in node.node.outputs)
 
     def layers_in(self, numbers: Array) -> dict[str, Array]:
         """Return the layers whose columns are among `numbers`, and which of theirs, ascending."""
@@ -150,8 +154,7 @@ class Columns:
         return np.broadcast_to(np.int32(NONE), (1, *shape))
 
     def _moved(self, node: NodeView, output: int, depth: int) -> Array:
-        count = len(node.node.inputs) if node.op_type == "Concat" else 1
-        operands = self._operands([_given(node, index) for index in range(count)], depth)
+        operands = self._operands([_given(node, index) for index in data_inputs(node)], depth)
         planes = max(operand.shape[0] for operand in operands)
         padded = [_planes(operand, planes) for operand in operands]
         numbers = self.sizes.numbers_of(node)

@@ -27,7 +27,7 @@ class Unmoved(Exception):  # noqa: N818 - says why, and is caught by whoever ask
 
 
 def moved(node: NodeView, output: int, arrays: Sequence[Array], numbers: Numbers) -> Array:
-    """Return output number `output` of `node` for the data `arrays` (several for Concat).
+    """Return output number `output` of `node` for the data `arrays` (several for Concat and ScatterND).
 
     Raises:
         Unmoved: the operator's integers are unknown, do not fit, or make more than `LIMIT` elements.
@@ -138,12 +138,38 @@ def _tile(node: NodeView, output: int, arrays: Sequence[Array], numbers: Numbers
     return np.tile(arrays[0], repeats)
 
 
+def _gather_nd(node: NodeView, output: int, arrays: Sequence[Array], numbers: Numbers) -> Array:
+    indices = numbers(1)
+    if indices is None or node.attr("batch_dims", 0):
+        raise Unmoved(f"the indices of {node.where} cannot be computed from shapes and constants")
+    result = arrays[0][tuple(np.moveaxis(indices.astype(np.int64), -1, 0))]
+    return np.asarray(result)
+
+
+def _scatter_nd(node: NodeView, output: int, arrays: Sequence[Array], numbers: Numbers) -> Array:
+    indices = numbers(1)
+    if indices is None or node.attr("reduction", b"none") not in (b"none", "none"):
+        raise Unmoved(f"the indices of {node.where} cannot be computed from shapes and constants")
+    result = np.array(arrays[0])
+    result[tuple(np.moveaxis(indices.astype(np.int64), -1, 0))] = arrays[1]
+    return result
+
+
+def data_inputs(node: NodeView) -> tuple[int, ...]:
+    """Return the numbers of the inputs whose elements `node` moves."""
+    if node.op_type == "Concat":
+        return tuple(range(len(node.node.inputs)))
+    return (0, 2) if node.op_type == "ScatterND" else (0,)
+
+
 MOVES: dict[str, Move] = {
     "Concat": _concat,
     "Expand": _expand,
     "Flatten": _flatten,
     "Gather": _gather,
+    "GatherND": _gather_nd,
     "Reshape": _reshape,
+    "ScatterND": _scatter_nd,
     "Slice": _slice,
     "Split": _split,
     "Squeeze": _squeeze,

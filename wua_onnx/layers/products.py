@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx.layers.columns import NONE
 from wua_onnx.layers.moves import LIMIT, Unmoved
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.model.graph import NodeView
@@ -27,13 +28,19 @@ PRODUCTS: dict[tuple[str, str], tuple[int, int]] = {
 _BATCH = "BCDEFGHIJKLM"  # letters of leading axes; those of matrices are i, k and j
 
 
-def is_product(node: NodeView) -> bool:
-    """Return whether `node` multiplies two tensors that both depend on the data."""
+def is_product(node: NodeView, *, constant: bool = False) -> bool:
+    """Return whether `node` multiplies two tensors that both depend on the data; with `constant`, at least one."""
     operands = PRODUCTS.get((node.domain, node.op_type))
     if operands is None or (node.op_type == "Einsum" and len(node.node.inputs) != 2):
         return False
     values = [node.input(index) for index in operands]
-    return all(value is not None and value not in node.model.constants for value in values)
+    computed = [value is not None and value not in node.model.constants for value in values]
+    # A constant of rank 2 is the weight of a layer; queries that were computed at export have an axis for heads.
+    folded = all(
+        known or (value is not None and value.shape is not None and len(value.shape) > 2)
+        for known, value in zip(computed, values, strict=True)
+    )
+    return None not in values and (any(computed) and folded if constant else all(computed))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -52,21 +59,28 @@ class Product:
     output: str
     sizes: Mapping[str, int]
 
-    def batch(self, operands: Mapping[int, Array]) -> str:
-        """Return the letters along which there are several products: both operands have them, or numbers differ.
+    def batch(self, operands: Mapping[int, Array], keys: int | None = None) -> str:
+        """Return the letters along which there are several products.
+
+        Those that both operands have; where numbers do not differ along any of these, those along which they do
+        (heads and queries may share an axis).
 
         Args:
             operands: numbers of columns, shape (planes, *shape), by the number of the input.
+            keys: the axis of the result along which keys lie; None where there is none.
         """
         shared = set.intersection(*(set(letters) for letters in self.inputs.values()))
+        if self.node.op_type != "Einsum":
+            shared |= set(_BATCH)
         varying = {
             letter
             for index, array in operands.items()
             for axis, letter in enumerate(self.inputs[index], 1)
-            if letter in self.output and (array != np.take(array, [0], axis)).any()
+            if letter in self.output and _varies(array, axis)
         }
-        leading = set(self.output) & set(_BATCH) if self.node.op_type != "Einsum" else set()
-        return "".join(letter for letter in self.output if letter in shared | varying | leading)
+        if not shared & varying:
+            shared |= varying - {self.output[keys] if keys is not None else ""}
+        return "".join(letter for letter in self.output if letter in shared)
 
     def rows(self, index: int, array: Array, batch: str) -> Array:
         """Return `array` (planes, *shape of input `index`) as (rows, elements), a row for each place along `batch`."""
@@ -97,6 +111,12 @@ class Product:
         return second if letter in self.inputs[first] else first
 
 
+def _varies(array: Array, axis: int) -> bool:
+    """Return whether there are different columns along `axis`; where there are none does not count."""
+    highest = array.max(axis=axis, keepdims=True)
+    return bool(((array != highest) & (array != NONE)).any())
+
+
 def product_of(node: NodeView, operands: Mapping[int, Array], sizes: Sizes) -> Product:
     """Return `node` as a product.
 
@@ -119,13 +139,17 @@ def product_of(node: NodeView, operands: Mapping[int, Array], sizes: Sizes) -> P
         raise Unmoved(f"the shape of an operand of {node.where} is unknown")
     left, right, output = _letters(node, ranks[0], ranks[1])
     letters = dict(zip(numbers, (left, right), strict=True))
-    return Product(node, letters, output, _sizes(letters, known, output))
+    return Product(node, letters, output, _sizes(node, letters, known, output))
 
 
-def _sizes(letters: Mapping[int, str], shapes: Mapping[int, tuple[int, ...] | None], output: str) -> dict[str, int]:
+def _sizes(
+    node: NodeView, letters: Mapping[int, str], shapes: Mapping[int, tuple[int, ...] | None], output: str
+) -> dict[str, int]:
     sizes: dict[str, int] = dict.fromkeys(output, 1)
     for index, shape in shapes.items():
         for letter, size in zip(letters[index], shape or (), strict=True):
+            if 1 not in (size, sizes.get(letter, 1)) and size != sizes[letter]:
+                raise Unmoved(f"{node.where} multiplies tensors whose shapes do not fit")
             sizes[letter] = max(sizes.get(letter, 1), size)
     return sizes
 

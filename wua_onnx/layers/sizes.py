@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.elementwise import EVALUATE
-from wua_onnx.layers.moves import MOVES, Numbers, Unmoved, moved
+from wua_onnx.layers.moves import MOVES, Numbers, Unmoved, data_inputs, moved
 from wua_onnx.model.dims import Dim, substitute, symbols
 from wua_onnx.model.graph import SMALL, Model, NodeView
 
@@ -96,11 +96,13 @@ class Sizes:
 
 
 def _moved(node: NodeView, output: int, arguments: Sequence[Array | None]) -> Array | None:
-    data = [argument for argument in (arguments if node.op_type == "Concat" else arguments[:1]) if argument is not None]
-    if not data or (node.op_type == "Concat" and len(data) < len(arguments)):
+    wanted = data_inputs(node)
+    data = [arguments[index] for index in wanted if index < len(arguments)]
+    known = [argument for argument in data if argument is not None]
+    if not known or len(known) < len(wanted):
         return None
     try:
-        return moved(node, output, data, lambda index: arguments[index])
+        return moved(node, output, known, lambda index: arguments[index])
     except Unmoved:
         return None
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from wua_onnx.layers.axes import readers
-from wua_onnx.layers.columns import DOMAINS, ELEMENTWISE, FIRST
-from wua_onnx.layers.moves import MOVES
+from wua_onnx.layers.columns import DOMAINS, ELEMENTWISE, FIRST, Columns
+from wua_onnx.layers.moves import MOVES, data_inputs
 from wua_onnx.layers.products import is_product
 from wua_onnx.model.graph import NodeView
 
@@ -80,7 +80,7 @@ def _passes(node: NodeView, index: int) -> bool:
     return (first and index == 0) or index >= ELEMENTWISE.get(node.op_type, index + 1)
 
 
-def scored(anchor: Weighting) -> Iterator[tuple[NodeView, int]]:
+def scored(anchor: Weighting, columns: Columns) -> Iterator[tuple[NodeView, int]]:
     """Yield the products that the scores may be, nearest first, with the axis of the keys counted from the end."""
     pending, seen = deque([(anchor.scores, anchor.axis)]), 0
     while pending and seen < _MAX_STEPS:
@@ -90,14 +90,14 @@ def scored(anchor: Weighting) -> Iterator[tuple[NodeView, int]]:
         if producer is None:
             continue
         node = NodeView(producer, anchor.node.model)
-        if is_product(node):
+        if is_product(node, constant=True) and not columns.is_projection(node):
             yield node, axis
         elif node.domain in DOMAINS and node.op_type == "Transpose":
             order = list(node.attr("perm") or ())
             source = order[axis] - len(order) if order else axis
             pending.extend((operand, source) for operand in producer.inputs if operand is not None)
         elif node.domain in DOMAINS and (node.op_type in FIRST or node.op_type in MOVES):
-            count = len(producer.inputs) if node.op_type == "Concat" else 1
-            pending.extend((operand, axis) for operand in producer.inputs[:count] if operand is not None)
+            operands = (node.input(index) for index in data_inputs(node))
+            pending.extend((operand, axis) for operand in operands if operand is not None)
         elif node.domain in DOMAINS and node.op_type in ELEMENTWISE:
             pending.extend((v, axis) for v in producer.inputs[ELEMENTWISE[node.op_type] :] if v is not None)

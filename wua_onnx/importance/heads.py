@@ -1,0 +1,216 @@
+"""Heads of attention: how important each is, how evenly importance is spread, and which do the same as another.
+
+All functions are pure and take arrays: a canonical weight or its scores, shape (in, out), and the head of each
+column or row, -1 for none.
+
+JSON of one block (`block_json`); what is not known is null::
+
+    {"name": str, "node": str, "op": str, "heads": int, "kv_heads": int, "kv_head_of": [int, one for each head],
+     "complete": bool,
+     "parts": {"query" | "key" | "value" | "output":
+         [{"layer": str, "mapped": int, "of": int, "reason": str, "importance": [float, one for each head]}]},
+     "head_importance": [float, one for each head], "sum": float,
+     "entropy": float, "normalized_entropy": float, "effective": float,
+     "similarity": [float, one for each head], "most_similar": [int, one for each head],
+     "dead_heads": [int]}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from wua_onnx.importance.metrics import share_entropy
+from wua_onnx.importance.ranking import Array
+from wua_onnx.layers.head_maps import AttentionBlock, HeadMap
+
+NONE = -1
+
+
+def head_sums(scores: Array, heads: Array, axis: int, count: int) -> Array:
+    """Return the sum of the scores of each head, shape (count,).
+
+    Args:
+        scores: importances, shape of the canonical weight.
+        heads: the head of each index along `axis`; -1 for none.
+        axis: along which heads lie: that of the neurons, or for an output that of the inputs.
+        count: how many heads there are.
+    """
+    others = tuple(other for other in range(scores.ndim) if other != axis)
+    sums = np.asarray(np.nansum(scores, axis=others, dtype=np.float64))
+    kept = heads != NONE
+    return np.bincount(heads[kept], sums[kept], minlength=count)
+
+
+def spread(importance: Array) -> tuple[float, float, float]:
+    """Return entropy H in nats, H / ln(heads), and e^H, the number of heads that do the work.
+
+    The same definitions as for the weights of a layer (DESIGN §3): p = importance / sum; all 0 where the sum is 0.
+    """
+    total = float(importance.sum())
+    if not total > 0 or not math.isfinite(total):
+        return 0.0, 0.0, 0.0
+    entropy = max(share_entropy(importance), 0.0)
+    return entropy, entropy / math.log(importance.size) if importance.size > 1 else 1.0, math.exp(entropy)
+
+
+def circuit_similarity(value: Array, value_heads: Array, output: Array, output_heads: Array) -> Array | None:
+    """Return the cosine between what each two heads do to what they attend to, shape (heads, heads).
+
+    Head h writes x · V_h · O_h for every position x it attends to; the cosine is that between the matrices V_h · O_h
+    in the Frobenius inner product. It does not change when V_h is scaled or turned and O_h is scaled or turned back,
+    as cosines of the weights alone would. <V_g O_g, V_h O_h> = sum((V_gᵀ V_h) ∘ (O_g O_hᵀ)), so that the matrices
+    themselves, (in, out) for each head, are never made.
+
+    Source: Elhage et al., "A Mathematical Framework for Transformer Circuits", 2021 (the OV circuit).
+
+    Args:
+        value: canonical weight of the values, shape (in, columns).
+        value_heads: the head of each column, by heads of queries.
+        output: canonical weight of the output projection, shape (rows, out).
+        output_heads: the head of each row.
+
+    Returns:
+        None where a head has another number of columns than of rows.
+    """
+    count = int(max(value_heads.max(initial=NONE), output_heads.max(initial=NONE))) + 1
+    columns = [np.asarray(value[:, value_heads == head], np.float64) for head in range(count)]
+    rows = [np.asarray(output[output_heads == head], np.float64) for head in range(count)]
+    if not count or any(v.shape[1] != o.shape[0] or not v.size for v, o in zip(columns, rows, strict=True)):
+        return None
+    products = np.empty((count, count))
+    for g in range(count):
+        for h in range(g, count):
+            products[g, h] = products[h, g] = ((columns[g].T @ columns[h]) * (rows[g] @ rows[h].T)).sum()
+    norms = np.sqrt(np.maximum(np.diag(products), 0.0))
+    scale = np.outer(norms, norms)
+    return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > 0))
+
+
+def dead_heads(dead_columns: Array, value_heads: Array, count: int) -> list[int]:
+    """Return the heads whose values are 0 throughout.
+
+    Args:
+        dead_columns: whether each column of the values is dead, shape (columns,).
+        value_heads: the head of each column.
+        count: how many heads there are.
+    """
+    return [head for head in range(count) if (own := dead_columns[value_heads == head]).size and bool(own.all())]
+
+
+def block_json(
+    block: AttentionBlock,
+    scores: Callable[[str], Array | None],
+    weights: Callable[[str], Array | None],
+    dead: Callable[[str], Array | None],
+) -> dict[str, Any]:
+    """Return the JSON of one block.
+
+    The importance of a head is the sum over its columns of queries, keys and values and its rows of the output; that
+    of keys and values which several heads share is divided equally among them.
+
+    Args:
+        block: from `find_attention`.
+        scores: of a layer by its name: the importances of its weights; None where there are none.
+        weights: of a layer by its name: its canonical weight; None where it cannot be read.
+        dead: of a layer by its name: which of its neurons are dead; None where nothing was recorded.
+    """
+    parts: dict[str, list[dict[str, Any]]] = {}
+    total = np.zeros(block.heads or 0)
+    scored = block.complete
+    for name, maps in block.parts.items():
+        parts[name] = []
+        for found in maps:
+            importance = _importance(block, name, found, scores)
+            scored = scored and (found.layer is None or importance is not None)
+            total = total if importance is None else total + importance
+            parts[name].append(_part_json(found, importance))
+    entropy, normalized, effective = spread(total)
+    similar = _similarity(block, weights)
+    return {
+        "name": block.name,
+        "node": block.node,
+        "op": block.op,
+        "heads": block.heads,
+        "kv_heads": block.kv_heads,
+        "kv_head_of": list(block.kv_head_of),
+        "complete": block.complete,
+        "parts": parts,
+        "head_importance": [float(x) for x in total] if scored else None,
+        "sum": float(total.sum()) if scored else None,
+        "entropy": entropy if scored else None,
+        "normalized_entropy": normalized if scored else None,
+        "effective": effective if scored else None,
+        **_most_similar(similar),
+        "dead_heads": _dead(block, dead),
+    }
+
+
+def _part_json(found: HeadMap, importance: Array | None) -> dict[str, Any]:
+    return {
+        "layer": found.layer,
+        "mapped": found.mapped,
+        "of": int(found.heads.size),
+        "reason": found.reason,
+        "importance": None if importance is None else [float(x) for x in importance],
+    }
+
+
+def _importance(
+    block: AttentionBlock, part: str, found: HeadMap, scores: Callable[[str], Array | None]
+) -> Array | None:
+    """Return the importance of a part of each head, shape (heads,)."""
+    array = scores(found.layer) if found.layer is not None and block.heads else None
+    if array is None or not block.heads:
+        return None
+    neurons = array.ndim - 1 if array.ndim == 2 else 0
+    inputs = 1 - neurons
+    axis = inputs if part == "output" else neurons
+    if part not in ("key", "value"):
+        return head_sums(array, found.heads, axis, block.heads)
+    if not block.kv_head_of:
+        return None
+    shared = head_sums(array, found.heads, axis, block.kv_heads or block.heads)
+    owners = np.array(block.kv_head_of)
+    return np.asarray((shared / np.maximum(np.bincount(owners, minlength=shared.size), 1))[owners])
+
+
+def _one(maps: Sequence[HeadMap]) -> HeadMap | None:
+    """Return the only map of a part; None where it is put together from several, or there is none."""
+    return maps[0] if len(maps) == 1 and maps[0].layer is not None and maps[0].mapped else None
+
+
+def _similarity(block: AttentionBlock, weights: Callable[[str], Array | None]) -> Array | None:
+    value, output = _one(block.value), _one(block.output)
+    if value is None or output is None or not block.kv_head_of:
+        return None
+    v, o = weights(value.layer or ""), weights(output.layer or "")
+    if v is None or o is None or v.ndim != 2 or o.ndim != 2:
+        return None
+    chosen = [np.flatnonzero(value.heads == own) for own in block.kv_head_of]
+    columns = np.concatenate(chosen)
+    heads = np.repeat(np.arange(len(chosen)), [part.size for part in chosen])
+    return circuit_similarity(v[:, columns], heads, o, output.heads)
+
+
+def _most_similar(similar: Array | None) -> dict[str, list[float] | list[int] | None]:
+    if similar is None or len(similar) < 2:
+        return {"similarity": None, "most_similar": None}
+    others = np.where(np.eye(len(similar), dtype=bool), -np.inf, similar)
+    nearest = others.argmax(axis=1)
+    return {"similarity": [float(x) for x in others.max(axis=1)], "most_similar": [int(x) for x in nearest]}
+
+
+def _dead(block: AttentionBlock, dead: Callable[[str], Array | None]) -> list[int] | None:
+    value = _one(block.value)
+    columns = dead(value.layer or "") if value is not None else None
+    if value is None or columns is None or columns.size != value.heads.size:
+        return None
+    silent = set(dead_heads(columns, value.heads, block.kv_heads or 0))
+    return [head for head, own in enumerate(block.kv_head_of) if own in silent]
+
+
+__all__ = ["block_json", "circuit_similarity", "dead_heads", "head_sums", "spread"]
