@@ -75,3 +75,24 @@ def test_axes_that_a_range_over_a_rank_tells() -> None:
       y = ReduceSum(x, axes)
     }""")
     assert (found.flops, found.bound) == (30 - 2, "exact")
+
+
+def test_a_condition_on_a_size_that_changes_from_trip_to_trip_is_not_known() -> None:
+    """Before the first trip the state has one row, then two, four, eight: the second branch runs too."""
+    found = report("""
+    g (float[1,3] x) => (float[] y) {
+      trips = Constant<value = int64 {5}>()
+      go = Constant<value = bool {1}>()
+      y = Loop(trips, go, x) <body = b (int64 i, bool c, float[] h) => (bool d, float[] n) {
+        d = Identity(c)
+        s = Shape(h)
+        zero = Constant<value = int64 {0}>()
+        one = Constant<value = int64 {1}>()
+        rows = Gather(s, zero)
+        first = Equal(rows, one)
+        t = If(first) <then_branch = p () => (float[] u) { u = Identity(h) },
+                       else_branch = q () => (float[] v) { v = Exp(h) }>
+        n = Concat<axis = 0>(t, t)
+      }>
+    }""")
+    assert found.cost.special != 0 or found.unsupported == {"Exp": 1}

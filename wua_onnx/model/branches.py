@@ -70,6 +70,7 @@ def _with_flag(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir
     """Equal of two integers that shapes tell: its value, for the If that asks."""
 
     def infer(ctx: Any, node: ir.Node) -> None:
+        node.outputs[0].const_value = None  # that of an earlier round, where shapes in loops are followed
         infer_shape(ctx, node)
         known = [_integer(ctx, value) for value in node.inputs[:2]]
         output = node.outputs[0]
@@ -84,6 +85,7 @@ def _with_values(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, 
     """Range over integers that shapes tell: its values, for the reduction whose axes they are."""
 
     def infer(ctx: Any, node: ir.Node) -> None:
+        node.outputs[0].const_value = None  # as above
         infer_shape(ctx, node)
         start, limit, delta = (_integer(ctx, value) for value in node.inputs[:3])
         if start is None or limit is None or not delta:
