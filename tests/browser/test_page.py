@@ -132,7 +132,7 @@ def test_light_and_dark_differ(browser: webdriver.Chrome, page: Path) -> None:
 
 def test_sections_are_reached_by_their_anchors(browser: webdriver.Chrome, page: Path) -> None:
     open_page(browser, page)
-    for section in ("verdict", "findings", "layers", "cost", "structure", "method"):
+    for section in ("verdict", "findings", "layers", "cost", "training", "latency", "structure", "method"):
         browser.execute_script(f"location.hash = '{section}'")
         top = browser.execute_script(f"return document.getElementById('{section}').getBoundingClientRect().top")
         assert -1 <= top <= 800, section

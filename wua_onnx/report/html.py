@@ -13,6 +13,9 @@ from markupsafe import Markup
 
 from wua_onnx.report import columns
 from wua_onnx.report.figures import figures_of
+from wua_onnx.report.latency import latency_view
+from wua_onnx.report.profile import NODES, OPERATORS
+from wua_onnx.report.training_view import ENERGY, WORK
 from wua_onnx.report.view import page
 
 _UNIT = re.compile(r"(?<=[0-9]) (?=%|[kMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
@@ -31,7 +34,14 @@ def render(audit: Mapping[str, Any]) -> str:
     """
     view = page(audit)
     template = _environment().get_template("report.html.jinja")
-    return template.render(page=view, figures=figures_of(audit), css=_style(), most=MODULES_SHOWN)
+    return template.render(
+        page=view,
+        latency=latency_view(audit.get("profile")),
+        figures=figures_of(audit),
+        columns={"work": WORK, "energy": ENERGY, "operators": OPERATORS, "nodes": NODES},
+        css=_style(),
+        most=MODULES_SHOWN,
+    )
 
 
 def render_inline(audit: Mapping[str, Any]) -> str:

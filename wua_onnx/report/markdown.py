@@ -8,7 +8,10 @@ from typing import Any
 
 from wua_onnx.report import columns
 from wua_onnx.report.columns import Column
+from wua_onnx.report.latency import LatencyView, latency_view
+from wua_onnx.report.profile import OPERATORS
 from wua_onnx.report.rows import FindingRow
+from wua_onnx.report.training_view import ENERGY, WORK, TrainingView
 from wua_onnx.report.verdict import Tile
 from wua_onnx.report.view import Page, page
 
@@ -37,6 +40,8 @@ def to_markdown(audit: Mapping[str, Any]) -> str:
         _table(columns.OPERATORS, view.cost.operators),
         "## Cost by module",
         _cut(columns.MODULES, view.cost.modules, _SHOWN_MODULES, "modules"),
+        *_training(view.training),
+        *_latency(latency_view(audit.get("profile"))),
         "## Method",
         _method(view),
     ]
@@ -57,6 +62,25 @@ def _finding(finding: FindingRow) -> str:
     saving = f" Saves {finding.saving}." if finding.saving else ""
     words = f"({finding.rule}): {finding.evidence} → {finding.action}.{saving} ({finding.confidence})"
     return f"- **{finding.severity}** **{escape(finding.where)}** {escape(words)}"
+
+
+def _training(view: TrainingView | None) -> list[str]:
+    if view is None:
+        return []
+    parts = ["## Training", _table(WORK, view.work), escape(view.formula), "## Energy and carbon (estimates)"]
+    if not view.energy:
+        return [*parts, f"{escape(view.no_energy)}."]
+    constants = "\n".join(f"- {escape(fact.label)}: {escape(fact.value)}" for fact in view.constants)
+    return [*parts, _table(ENERGY, view.energy), constants]
+
+
+def _latency(view: LatencyView | None) -> list[str]:
+    if view is None:
+        return []
+    if view.error:
+        return ["## Measured times", f"{escape(view.error)}."]
+    lines = [*view.conditions, *view.coverage]
+    return ["## Measured times", _table(OPERATORS, view.operators), "\n".join(f"- {escape(line)}" for line in lines)]
 
 
 def _cut(shown: Sequence[Column], rows: Sequence[Any], limit: int, nouns: str) -> str:

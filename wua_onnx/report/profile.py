@@ -60,7 +60,7 @@ def print_profile(
         return
     section(console, "Measured times", Text("\n".join(conditions(profile))))
     if by == "node":
-        rows = [node_row(part) for part in _longest(profile["timed"])]
+        rows = [node_row(part) for part in longest(profile["timed"])]
         section(console, "Time by node", table(NODES, rows, console))
         if len(profile["timed"]) > len(rows):
             console.print(Text(f"… and {len(profile['timed']) - len(rows):,} shorter ones; all are in the JSON"))
@@ -79,8 +79,8 @@ def conditions(profile: Json) -> list[str]:
     peak = profile["peak"]
     lines = [
         f"{time(profile['latency'])} a run; {time(profile['total'])} in its kernels under the profiler ({runs})",
-        f"{batch}{profile['data']} inputs: {shapes or 'none'}",
-        f"{n.plural(profile['threads'], 'thread')} on {profile['device']} ({visible(profile['machine'])}), "
+        f"{batch}{visible(profile['data'])} inputs: {shapes or 'none'}",
+        f"{n.plural(profile['threads'], 'thread')} on {visible(profile['device'])} ({visible(profile['machine'])}), "
         f"onnxruntime {visible(profile['version'])}, {graph}",
         f"Peak measured here: {rate(peak['gflops'])} GFLOP/s (float32 product of {peak['gemm']:,} rows and columns), "
         f"{rate(peak['gbps'])} GB/s (a pass over {n.size(peak['copied'])})",
@@ -134,7 +134,7 @@ def _row(part: Json, name: str, detail: str) -> TimeRow:
         share=NOTHING if part["share"] is None else n.percent(part["share"]),
         gflops=rate(part["gflops"]),
         gbps=rate(part["gbps"]),
-        bound=part["bound"] or NOTHING,
+        bound=visible(part["bound"] or NOTHING),
         attainable=NOTHING if part["attainable"] is None else f"{100 * part['attainable']:,.0f} %",
     )
 
@@ -153,7 +153,8 @@ def rate(value: float | None) -> str:
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
-def _longest(timed: Sequence[Json]) -> list[Json]:
+def longest(timed: Sequence[Json]) -> list[Json]:
+    """Return the entries of `timed` that are listed one by one, the longest first."""
     return sorted(timed, key=lambda part: -float(part["seconds"]))[:_MOST_NODES]
 
 

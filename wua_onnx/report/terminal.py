@@ -15,6 +15,7 @@ from wua_onnx.report import columns
 from wua_onnx.report.columns import NARROW, WIDE, Column
 from wua_onnx.report.method import Fact
 from wua_onnx.report.rows import FindingRow
+from wua_onnx.report.training_view import ENERGY, WORK, TrainingView
 from wua_onnx.report.verdict import Bound
 from wua_onnx.report.view import Page, page
 
@@ -43,6 +44,8 @@ def print_audit(audit: Mapping[str, Any], console: Console | None = None) -> Non
     if view.layers:
         section(console, f"Layers, importance by {view.criterion}", table(columns.LAYERS, view.layers, console))
     section(console, "Cost by operator", table(columns.OPERATORS, view.cost.operators, console))
+    if view.training:
+        section(console, "Training and energy", _training(view.training, console))
     section(console, "Coverage", _notes(view))
 
 
@@ -84,6 +87,16 @@ def _finding(finding: FindingRow) -> Group:
     saving = f"saves {finding.saving}, " if finding.saving else ""
     body = [Text(finding.evidence), Text(f"→ {finding.action} ({saving}{finding.confidence})")]
     return Group(head, *(Padding(line, (0, 0, 0, 7), expand=False) for line in body))
+
+
+def _training(view: TrainingView, console: Console) -> Group:
+    parts: list[Any] = [table(WORK, view.work, console), Text(view.formula, style="dim")]
+    if view.energy:
+        parts += [Text(), table(ENERGY, view.energy, console)]
+        parts += [Text(f"{fact.label}: {fact.value}", style="dim") for fact in view.constants]
+    else:
+        parts.append(Text(f"{view.no_energy}."))
+    return Group(*parts)
 
 
 def _notes(view: Page) -> Group:

@@ -69,11 +69,11 @@ def _print_energy(report: CostReport, training: TrainingCost, constants: Constan
     console.print(table)
     for name in dict.fromkeys((*inference.assumptions, *trained.assumptions)):
         value = trained if name in trained.assumptions else inference
-        unit, scale = _CONSTANTS[name]
+        unit, scale = CONSTANTS[name]
         console.print(f"{value.assumptions[name] * scale:.4g} {unit}: {value.sources[name]}", highlight=False)
 
 
-_CONSTANTS = {
+CONSTANTS = {
     "joules_per_flop": ("pJ per FLOP", 1e12),
     "joules_per_byte": ("pJ per byte moved", 1e12),
     "joules_per_int_op": ("pJ per integer operation", 1e12),

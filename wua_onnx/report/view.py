@@ -11,6 +11,7 @@ from wua_onnx.errors import WuaError
 from wua_onnx.report import numbers as n
 from wua_onnx.report.method import Fact, MethodView, constant_nodes, method_of, unused_nodes
 from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, shape
+from wua_onnx.report.training_view import TrainingView, training_view
 from wua_onnx.report.verdict import Bound, Tile, Verdict, bound_of, tiles_of, verdict_of
 
 Json = Mapping[str, Any]
@@ -44,6 +45,7 @@ class Page:
     criterion: str
     layers: tuple[LayerRow, ...]
     cost: CostView
+    training: TrainingView | None
     method: MethodView
 
 
@@ -67,6 +69,7 @@ def page(audit: Json) -> Page:
         criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
         layers=tuple(layer_row(layer, index, macs) for index, layer in enumerate(layers)),
         cost=cost_view(audit["cost"]),
+        training=training_view(audit["cost"]),
         method=method,
     )
 
