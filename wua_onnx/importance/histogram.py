@@ -7,7 +7,8 @@ import math
 import numpy as np
 
 from wua_onnx.errors import WuaError
-from wua_onnx.importance.ranking import Array, Ranking, rank
+from wua_onnx.importance.cells import Cells
+from wua_onnx.importance.ranking import Array, Distribution, rank
 
 # At most this many powers of ten below the largest importance are told apart.
 _DECADES = 8
@@ -15,7 +16,7 @@ _DECADES = 8
 _TAIL_PERCENT = 0.1
 
 
-def histogram(importance: Array, bins: int = 40, *, ranking: Ranking | None = None) -> tuple[Array, Array]:
+def histogram(importance: Array, bins: int = 40, *, ranking: Distribution | None = None) -> tuple[Array, Array]:
     """Histogram of log10(p·N): 0 is a weight with the mean importance, 1 one with ten times as much.
 
     Importances span powers of ten, so the scale is logarithmic; dividing by the mean makes layers comparable.
@@ -32,25 +33,42 @@ def histogram(importance: Array, bins: int = 40, *, ranking: Ranking | None = No
         raise WuaError(f"histogram: expected at least 1 bin, got {bins}")
     ranking = rank(importance) if ranking is None else ranking
     zeros = ranking.count_zeros()
-    if zeros == ranking.values.size:
+    if zeros == ranking.size:
         return np.linspace(-1.0, 1.0, bins + 1), np.zeros(bins, dtype=np.int64)
     log_mean = _log10_mean(ranking)
-    low, high = _range(ranking, zeros, log_mean)
+    low, high = _range(ranking, ranking.value_at(_tail(ranking, zeros)), log_mean)
     edges = np.linspace(low, high, bins + 1)
-    below = [ranking.count_below(_power_of_ten(edge + log_mean)) for edge in edges[1:-1]]
-    return edges, np.diff([zeros, *below, ranking.values.size]).astype(np.int64)
+    below = [ranking.count_below(threshold) for threshold in _thresholds(edges, log_mean)]
+    return edges, np.diff([zeros, *below, ranking.size]).astype(np.int64)
 
 
-def _log10_mean(ranking: Ranking) -> float:
+def open_ranges(cells: Cells, bins: int = 40) -> list[tuple[float, float]]:
+    """The ranges of importances that have to be told apart for the histogram."""
+    zeros = cells.count_zeros()
+    tails = cells.value_bounds(_tail(cells, zeros))
+    log_mean = _log10_mean(cells)
+    ranges = [tails]
+    for low, high in {_range(cells, tail, log_mean) for tail in tails if tail > 0.0}:
+        ranges += [(at, at) for at in _thresholds(np.linspace(low, high, bins + 1), log_mean)]
+    return ranges
+
+
+def _thresholds(edges: Array, log_mean: float) -> list[float]:
+    return [_power_of_ten(edge + log_mean) for edge in edges[1:-1]]
+
+
+def _log10_mean(ranking: Distribution) -> float:
     """log10 of the mean over all finite importances, zeros included, without overflow."""
-    share = float(np.mean(ranking.values / np.float64(ranking.peak)))
-    return math.log10(ranking.peak) + math.log10(share)
+    return math.log10(ranking.peak) + math.log10(ranking.total / ranking.size)
 
 
-def _range(ranking: Ranking, zeros: int, log_mean: float) -> tuple[int, int]:
+def _tail(ranking: Distribution, zeros: int) -> int:
+    """Index of the importance that leaves `_TAIL_PERCENT` of those above 0 below it."""
+    return zeros + int((ranking.size - zeros) * _TAIL_PERCENT / 100)
+
+
+def _range(ranking: Distribution, tail: float, log_mean: float) -> tuple[int, int]:
     """First and last edge, whole numbers at least 1 apart."""
-    positive = ranking.values[zeros:]
-    tail = float(positive[int(positive.size * _TAIL_PERCENT / 100)])
     high = max(math.ceil(math.log10(ranking.peak) - log_mean), 1)
     return max(min(math.floor(math.log10(tail) - log_mean), high - 1), high - _DECADES), high
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from wua_onnx.errors import WuaError
+from wua_onnx.importance.cells import Cells
 from wua_onnx.importance.criteria import axis_of
-from wua_onnx.importance.ranking import Array, Ranking, Sums, count_covering, rank, sums
+from wua_onnx.importance.ranking import Array, Distribution, Ranking, neighbours, percentile, rank
 
 SPARSITY_THRESHOLDS = (1e-2, 1e-3)
 COVERAGE_SHARES = (0.5, 0.8, 0.9)
 REFERENCE_PERCENTILE = 99.9
 
+_OPTIONAL = ("baseline", "error_bound")
 # Importances above this are divided by their peak before they are added up per neuron.
 _SAFE_PEAK = 1e280
 # Rows added one after another before partial sums are joined: bounds the rounding of tall matrices.
@@ -46,6 +48,8 @@ class LayerMetrics:
         relative_sparsity: share with I < t · (99.9th percentile of I), by t; 1 when S = 0.
         coverage: smallest share of weights that holds the share c of S, by c.
         baseline: the same metrics of an untrained layer of that shape, when they were asked for.
+        error_bound: by name of a metric, how far it can be off where the layer was too large to be sorted (see
+            `wua_onnx.importance.streaming`); all others are exact.
     """
 
     total: int
@@ -63,20 +67,23 @@ class LayerMetrics:
     relative_sparsity: Mapping[float, float]
     coverage: Mapping[float, float]
     baseline: LayerMetrics | None = None
+    error_bound: Mapping[str, float] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON holds it: thresholds as text, NaN and inf as null, without the baseline."""
-        return {name: _plain(getattr(self, name)) for name in self.__slots__ if name != "baseline"}
+        """As JSON holds it: thresholds as text, NaN and inf as null, no baseline; `error_bound` where it holds any."""
+        data = {name: _plain(getattr(self, name)) for name in self.__slots__ if name not in _OPTIONAL}
+        return data | ({"error_bound": dict(self.error_bound)} if self.error_bound else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any], baseline: LayerMetrics | None = None) -> LayerMetrics:
         """The metrics that `to_dict` wrote; null reads as NaN. WuaError where a value is missing or no number."""
-        names = [name for name in cls.__slots__ if name != "baseline"]
+        names = [name for name in cls.__slots__ if name not in _OPTIONAL]
         missing = [name for name in names if name not in data]
         if missing:
             raise WuaError(f"layer metrics: expected the keys {', '.join(names)}, got no {', '.join(missing)}")
         try:
             values = {name: _parsed(name, data[name]) for name in names}
+            values["error_bound"] = {str(key): float(item) for key, item in data.get("error_bound", {}).items()}
         except (AttributeError, TypeError, ValueError) as error:
             raise WuaError(f"layer metrics: expected numbers, got something else ({error})") from error
         return cls(**values, baseline=baseline)
@@ -94,21 +101,26 @@ def layer_metrics(importance: Array, neuron_axis: int, *, ranking: Ranking | Non
     importance = np.asarray(importance)
     axis = axis_of(importance, neuron_axis, "layer metrics")
     ranking = rank(importance) if ranking is None else ranking
-    size, peak = ranking.values.size, ranking.peak
-    sparsity = {t: ranking.count_below(t) / size if size else 1.0 for t in SPARSITY_THRESHOLDS}
+    sums = _neuron_sums(importance, axis, ranking) if ranking.peak else np.zeros(0)
+    return metrics_of(ranking, sums)
+
+
+def metrics_of(spread: Distribution, neuron_sums: Array) -> LayerMetrics:
+    """Metrics of a layer from the distribution of its importances and their sums per neuron, up to a common factor."""
+    size, peak = spread.size, spread.peak
+    sparsity = {t: spread.count_below(t) / size if size else 1.0 for t in SPARSITY_THRESHOLDS}
     if peak == 0.0:
-        return _dead(importance.size, ranking.non_finite, sparsity)
-    totals = sums(ranking)
+        return _dead(size + spread.non_finite, spread.non_finite, sparsity)
     # With x = I/peak: H = ln Σx - Σ x ln x / Σx, and e^H = Σx · exp(-Σ x ln x / Σx) is exactly N when all are equal.
-    spread = -totals.x_log_x / totals.total
-    entropy = _clip(math.log(totals.total) + spread, 0.0, math.log(size))
-    effective = _clip(totals.total * math.exp(spread), 1.0, float(size))
+    inner = -spread.x_log_x / spread.total
+    entropy = _clip(math.log(spread.total) + inner, 0.0, math.log(size))
+    effective = _clip(spread.total * math.exp(inner), 1.0, float(size))
     normalized = _clip(entropy / math.log(size), 0.0, 1.0) if size > 1 else 1.0
-    between = _clip(share_entropy(_neuron_sums(importance, axis, ranking)), 0.0, entropy)
+    between = _clip(share_entropy(neuron_sums), 0.0, entropy)
     return LayerMetrics(
-        total=importance.size,
-        non_finite=ranking.non_finite,
-        sum=totals.total * peak,
+        total=size + spread.non_finite,
+        non_finite=spread.non_finite,
+        sum=spread.total * peak,
         entropy=entropy,
         between_neurons=between,
         within_neurons=entropy - between,
@@ -116,11 +128,49 @@ def layer_metrics(importance: Array, neuron_axis: int, *, ranking: Ranking | Non
         effective=effective,
         utilization=effective / size,
         redundancy=1.0 - normalized,
-        gini=_clip(totals.ranked / (size * totals.total), 0.0, 1.0 - 1.0 / size),
+        gini=_clip(spread.ranked / (size * spread.total), 0.0, 1.0 - 1.0 / size),
         sparsity=sparsity,
-        relative_sparsity=_relative_sparsity(ranking),
-        coverage=_coverage(ranking, totals),
+        relative_sparsity=_relative_sparsity(spread),
+        coverage={c: spread.count_covering(c) / size for c in COVERAGE_SHARES},
+        error_bound=_error_bound(spread) if isinstance(spread, Cells) else {},
     )
+
+
+def open_ranges(cells: Cells) -> list[tuple[float, float]]:
+    """The ranges of importances that have to be told apart for the metrics."""
+    ranges = [cells.value_bounds(cells.size - count) for c in COVERAGE_SHARES for count in cells.covering_bounds(c)]
+    reference = _reference_bounds(cells)
+    ranges += [cells.value_bounds(index) for index in neighbours(cells.size, REFERENCE_PERCENTILE)[:2]]
+    ranges += [(t, t) for t in SPARSITY_THRESHOLDS]
+    return ranges + [(t * reference[0], t * reference[1]) for t in SPARSITY_THRESHOLDS]
+
+
+def _reference_bounds(cells: Cells) -> tuple[float, float]:
+    """Between which values the reference of the relative sparsity lies."""
+    lower, upper, _ = neighbours(cells.size, REFERENCE_PERCENTILE)
+    return cells.value_bounds(lower)[0], cells.value_bounds(upper)[1]
+
+
+def _error_bound(cells: Cells) -> dict[str, float]:
+    """How far metrics of `cells` can be off; those that cannot are left out."""
+    reference = percentile(cells, REFERENCE_PERCENTILE)
+    lower, upper, _ = neighbours(cells.size, REFERENCE_PERCENTILE)
+    exact = cells.value_bounds(lower)[0] == cells.value_bounds(lower)[1]
+    exact = exact and cells.value_bounds(upper)[0] == cells.value_bounds(upper)[1]
+    lowest, highest = (reference, reference) if exact else _reference_bounds(cells)
+    bounds = {
+        "gini": cells.gini_bound,
+        "sparsity": max(_count_error(cells, t, t) for t in SPARSITY_THRESHOLDS),
+        "relative_sparsity": max(_count_error(cells, t * lowest, t * highest) for t in SPARSITY_THRESHOLDS),
+        "coverage": max(most - fewest for fewest, most in map(cells.covering_bounds, COVERAGE_SHARES)) / cells.size,
+    }
+    return {name: bound for name, bound in bounds.items() if bound > 0.0}
+
+
+def _count_error(cells: Cells, lowest: float, highest: float) -> float:
+    """How far the share below a threshold between these two can be off."""
+    fewest, most = cells.count_below_bounds(lowest, highest)
+    return (most - fewest) / cells.size
 
 
 def neuron_importance(importance: Array, neuron_axis: int) -> Array:
@@ -142,13 +192,9 @@ def bands(metrics: LayerMetrics) -> dict[str, str]:
     }
 
 
-def _coverage(ranking: Ranking, totals: Sums) -> dict[float, float]:
-    return {c: count_covering(ranking, totals, c) / ranking.values.size for c in COVERAGE_SHARES}
-
-
-def _relative_sparsity(ranking: Ranking) -> dict[float, float]:
-    reference = ranking.percentile(REFERENCE_PERCENTILE)
-    return {t: ranking.count_below(t * reference) / ranking.values.size for t in SPARSITY_THRESHOLDS}
+def _relative_sparsity(spread: Distribution) -> dict[float, float]:
+    reference = percentile(spread, REFERENCE_PERCENTILE)
+    return {t: spread.count_below(t * reference) / spread.size for t in SPARSITY_THRESHOLDS}
 
 
 def _neuron_sums(importance: Array, axis: int, ranking: Ranking) -> Array:

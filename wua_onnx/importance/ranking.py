@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,10 +24,53 @@ _CHUNK = 8192
 # Shares below this of the largest importance are zero to every sum; their logarithm need not be taken.
 _NEGLIGIBLE = 1e-300
 # Covering c of a sum means reaching c·(1 - this), so that rounding does not decide about ties.
-_SLACK = 1e-12
+SLACK = 1e-12
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution(Protocol):
+    """What metrics and histograms ask of the finite importances of a layer; x = I / peak.
+
+    `Ranking` has them sorted; `wua_onnx.importance.cells.Cells` knows how many lie where.
+    """
+
+    @property
+    def size(self) -> int:
+        """How many there are."""
+
+    @property
+    def non_finite(self) -> int:
+        """How many others there were."""
+
+    @property
+    def peak(self) -> float:
+        """The largest; 0 when there is none."""
+
+    @property
+    def total(self) -> float:
+        """Σ x."""
+
+    @property
+    def x_log_x(self) -> float:
+        """Σ x ln x."""
+
+    @property
+    def ranked(self) -> float:
+        """Σ (2i - N - 1) x_(i), ascending, i from 1: N·Σ x times the Gini coefficient."""
+
+    def count_below(self, threshold: float) -> int:
+        """How many are strictly below `threshold`."""
+
+    def count_zeros(self) -> int:
+        """How many are exactly 0."""
+
+    def value_at(self, index: int) -> float:
+        """The `index`-th in ascending order, from 0."""
+
+    def count_covering(self, share: float) -> int:
+        """The smallest number, largest first, that add up to `share` of their sum."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Ranking:
     """The finite importances of a layer in ascending order.
 
@@ -56,15 +100,38 @@ class Ranking:
         """How many are exactly 0."""
         return int(np.searchsorted(self.values, self.values.dtype.type(0), side="right"))
 
-    def percentile(self, percent: float) -> float:
-        """The `percent`-th percentile, interpolated linearly between neighbours as NumPy does; 0 when empty."""
-        if not self.values.size:
-            return 0.0
-        position = percent / 100 * (self.values.size - 1)
-        lower = min(int(position), self.values.size - 1)
-        upper = min(lower + 1, self.values.size - 1)
-        share, low, high = position - lower, float(self.values[lower]), float(self.values[upper])
-        return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+    @property
+    def size(self) -> int:
+        """How many there are."""
+        return self.values.size
+
+    def value_at(self, index: int) -> float:
+        """The `index`-th in ascending order, from 0."""
+        return float(self.values[index])
+
+    @cached_property
+    def sums(self) -> Sums:
+        """The sums of a ranking whose peak is above 0, computed once."""
+        return sums(self)
+
+    @property
+    def total(self) -> float:
+        """Σ x."""
+        return self.sums.total
+
+    @property
+    def x_log_x(self) -> float:
+        """Σ x ln x."""
+        return self.sums.x_log_x
+
+    @property
+    def ranked(self) -> float:
+        """Σ (2i - N - 1) x_(i)."""
+        return self.sums.ranked
+
+    def count_covering(self, share: float) -> int:
+        """The smallest number, largest first, that add up to `share` of their sum."""
+        return count_covering(self, self.sums, share)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +151,22 @@ class Sums:
     ranked: float
     chunks: Array
     first: int
+
+
+def percentile(distribution: Distribution, percent: float) -> float:
+    """The `percent`-th percentile, interpolated linearly between neighbours as NumPy does; 0 when empty."""
+    if not distribution.size:
+        return 0.0
+    lower, upper, share = neighbours(distribution.size, percent)
+    low, high = distribution.value_at(lower), distribution.value_at(upper)
+    return low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share)
+
+
+def neighbours(size: int, percent: float) -> tuple[int, int, float]:
+    """The indices between which a percentile of `size` values lies, and how far between them it is."""
+    position = percent / 100 * (size - 1)
+    lower = min(int(position), size - 1)
+    return lower, min(lower + 1, size - 1), position - lower
 
 
 def rank(importance: Array) -> Ranking:
@@ -133,7 +216,7 @@ def sums(ranking: Ranking) -> Sums:
 
 def count_covering(ranking: Ranking, sums: Sums, share: float) -> int:
     """The smallest number of importances, largest first, that add up to `share` of their sum."""
-    need = share * sums.total * (1 - _SLACK)
+    need = share * sums.total * (1 - SLACK)
     from_top = np.cumsum(sums.chunks[::-1])
     skipped = min(int(np.searchsorted(from_top, need)), from_top.size - 1)
     reached = float(from_top[skipped - 1]) if skipped else 0.0
