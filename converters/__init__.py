@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.errors import ConversionError
 
-from ._kinds import Kind, kind_of
+from ._factory import Recipe, build
+from ._kinds import Kind, kind_of, stands_on_torch
 
 if TYPE_CHECKING:
     from ._base import Converted as Converted
+    from ._base import Draft
 
-__all__ = ["Converted", "is_convertible", "to_onnx"]
+__all__ = ["Converted", "Recipe", "is_convertible", "to_onnx"]
 
-_PYTORCH = (Kind.TORCH_MODULE, Kind.EXPORTED_PROGRAM, Kind.PT2_FILE)
+_PYTORCH = (Kind.TORCH_MODULE, Kind.EXPORTED_PROGRAM, Kind.PT2_FILE, Kind.TORCH_FILE)
 
 
 def is_convertible(model: object) -> bool:
@@ -32,18 +35,25 @@ def to_onnx(
     path: str | os.PathLike[str],
     X: Any = None,
     *,
-    dims: Mapping[str, int | tuple[int, ...]] | None = None,
+    dims: Mapping[str, Any] | None = None,
+    factory: str | None = None,
+    signature: str | None = None,
 ) -> Converted:
     """Write `model` to `path` as ONNX; the file appears whole or not at all.
 
     Args:
         model: a torch.nn.Module, a torch.export.ExportedProgram, a Keras model, a tf.function or tf.Module, or a path
-            to a .pt2, .keras, .h5 or .tflite file or to a SavedModel folder.
+            to a .pt2, .pt, .keras, .h5, .tflite or frozen .pb file or to a SavedModel folder, or the name of a function
+            that makes one of these, `mypkg.models:build`; or one of these in a `Recipe`.
         path: the file to write. Weights of more than 1 GiB in all go beside it, to `<stem>.onnx.data`.
         X: data, of which a few samples are run through both models to compare them: an array or tensor, a tuple (one
             an input), a mapping by input name, a list or loader of such batches, a path to .npy or .npz. PyTorch
             modules need it, since their inputs are written nowhere; the others do with random values.
-        dims: whole shapes for those random values, by input name; other entries change nothing here.
+        dims: shapes by input name, for those random values. For a PyTorch module a shape may hold names, which are
+            the dimensions to leave free: `{"ids": ("batch", "sequence")}`; without one, the batch and the length of
+            sequences are free wherever the module leaves them so. Other entries change nothing here.
+        factory: `module:function` that builds the untrained model, for a file that holds weights alone.
+        signature: which signature of a SavedModel is meant; `serving_default` by default.
 
     Raises:
         ConversionError: the model is of no known kind, cannot be converted, does not accept X, or gives other outputs
@@ -51,24 +61,36 @@ def to_onnx(
         MissingDependency: the framework is not installed.
         OutputError: `path` cannot be written.
     """
-    kind = kind_of(model)
+    recipe = model if isinstance(model, Recipe) else Recipe(model)
+    recipe = replace(recipe, factory=factory or recipe.factory, signature=signature or recipe.signature)
+    draft, where = _draft(recipe, X, dims or {})
+    from ._base import finish
+
+    return finish(draft, where, Path(path))
+
+
+def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any]) -> tuple[Draft, str]:
+    """Return the model in ONNX, not yet written, and its name in messages."""
+    model, kind = recipe.model, kind_of(recipe.model)
     if kind is None:
         raise ConversionError(f"model: expected {', '.join(kind.value for kind in Kind)}, got {_shown(model)}")
+    if kind is Kind.FACTORY:
+        made = build(str(model))
+        if kind_of(made) in (None, Kind.FACTORY):
+            raise ConversionError(f"{model}: expected a function that makes a model, got {_shown(made)} from it")
+        return _draft(replace(recipe, model=made), X, dims)
     if isinstance(model, str | os.PathLike):
         model = Path(model)
         if not model.exists():
             raise ConversionError(f"{model}: expected {kind.value}, got no such file")
-    if kind in _PYTORCH:
+    if kind in _PYTORCH or (kind is Kind.KERAS_MODEL and stands_on_torch(model)):
         from .from_pytorch import draft_pytorch
 
-        draft, where = draft_pytorch(kind, model, X)
-    else:
-        from .from_tensorflow import draft_tensorflow
+        stated = {n: s for n, s in dims.items() if isinstance(s, tuple) and any(isinstance(d, str) for d in s)}
+        return draft_pytorch(kind, model, X, factory=recipe.factory, stated=stated)
+    from .from_tensorflow import draft_tensorflow
 
-        draft, where = draft_tensorflow(kind, model, X, dims or {})
-    from ._base import finish
-
-    return finish(draft, where, Path(path))
+    return draft_tensorflow(kind, replace(recipe, model=model), X, dims)
 
 
 def _shown(model: object) -> str:

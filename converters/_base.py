@@ -8,18 +8,31 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
 
-import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.errors import ConversionError, MissingDependency, OutputError, RunError
+from wua_onnx.errors import MissingDependency, OutputError
 
-Array: TypeAlias = np.ndarray[Any, Any]
+from ._check import Example as Example
+from ._check import largest_difference
 
-TOLERANCE = 1e-3  # of the largest absolute value of an output
 # A protobuf message ends at 2 GiB, and what is not weights needs some of it.
 EXTERNAL_ABOVE = 1 << 30  # bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Module:
+    """What a framework knows of a module and the file does not say.
+
+    Attributes:
+        class_name: the class, with its package; None where it is not known.
+        line: `file:line` of the author's code that called it; None where the exporter does not know it.
+        folded: the path of a BatchNormalization whose scale and shift are in this module's weights.
+    """
+
+    class_name: str | None
+    line: str | None
+    folded: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +48,7 @@ class Converted:
         max_difference: the largest absolute difference between the framework's outputs and onnxruntime's; None
             where nothing could be compared, and `warnings` says why.
         warnings: what the reader of the results should know, one sentence each.
+        modules: what is known of each module, by its path.
     """
 
     path: Path
@@ -43,19 +57,7 @@ class Converted:
     layer_names: Mapping[str, str]
     max_difference: float | None
     warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Example:
-    """What the framework itself made of a few samples.
-
-    Attributes:
-        feeds: the arrays that went in, by ONNX input name.
-        outputs: the arrays that came out, in the order of the ONNX outputs.
-    """
-
-    feeds: Mapping[str, Array]
-    outputs: tuple[Array, ...]
+    modules: Mapping[str, Module] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,7 @@ class Draft:
     layer_names: Mapping[str, str]
     example: Example | None
     warnings: tuple[str, ...] = field(default=())
+    modules: Mapping[str, Module] = field(default_factory=dict)
 
 
 def finish(draft: Draft, where: str, target: Path) -> Converted:
@@ -85,7 +88,7 @@ def finish(draft: Draft, where: str, target: Path) -> Converted:
         difference = None
         if draft.example is not None:
             try:
-                difference = largest_difference(path, draft.example, where)
+                difference = largest_difference(draft.model, path, draft.example, where)
             except MissingDependency as error:
                 caution = (f"the outputs were not compared with {draft.framework}'s: {error}",)
     return Converted(
@@ -95,6 +98,7 @@ def finish(draft: Draft, where: str, target: Path) -> Converted:
         layer_names=draft.layer_names,
         max_difference=difference,
         warnings=draft.warnings + caution,
+        modules=draft.modules,
     )
 
 
@@ -119,44 +123,3 @@ def staged(target: Path) -> Iterator[Path]:
         yield path
         for file in sorted(Path(folder).iterdir(), key=lambda file: file == path):
             os.replace(file, target.parent / file.name)
-
-
-def largest_difference(path: Path, example: Example, where: str) -> float:
-    """Return the largest absolute difference between the framework's floating-point outputs and onnxruntime's.
-
-    Raises:
-        ConversionError: the model does not run, has other outputs, or one differs by more than 1e-3 of its largest
-            absolute value.
-        MissingDependency: there is no onnxruntime.
-    """
-    from wua_onnx.running import Session
-
-    try:
-        session = Session(path.read_bytes(), path.parent)
-        got = list(session.run(example.feeds).values())
-    except RunError as error:
-        raise ConversionError(f"{where}: expected a converted model that runs, got: {error}") from error
-    if [array.shape for array in got] != [array.shape for array in example.outputs]:
-        raise ConversionError(
-            f"{where}: expected outputs of shapes {[list(array.shape) for array in example.outputs]} "
-            f"as in the framework, got {[list(array.shape) for array in got]} from the converted model"
-        )
-    pairs = zip(session.outputs, example.outputs, got, strict=True)
-    return max((_compare(name, a, b, where) for name, a, b in pairs), default=0.0)
-
-
-def _compare(name: str, expected: Array, got: Array, where: str) -> float:
-    if expected.dtype.kind not in "fc" or expected.size == 0:
-        return 0.0
-    wanted, found = expected.astype(np.float64), got.astype(np.float64)
-    same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
-    with np.errstate(invalid="ignore"):
-        gaps = np.where(same, 0.0, np.abs(wanted - found))
-    difference = float(np.where(np.isnan(gaps), np.inf, gaps).max())
-    largest = float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted)))
-    if difference > TOLERANCE * largest:
-        raise ConversionError(
-            f"{where}, output {name!r}: expected the framework's values (largest {largest:.6g}) to within "
-            f"{TOLERANCE * largest:.3g}, got a difference of {difference:.6g} from the converted model"
-        )
-    return difference

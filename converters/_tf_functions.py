@@ -34,20 +34,24 @@ class Traced:
     holder: Any = None
 
 
-def from_saved_model(folder: Path) -> Traced:
-    """Load a SavedModel and return its default signature.
+def from_saved_model(folder: Path, signature: str | None = None) -> Traced:
+    """Load a SavedModel and return one of its signatures: `serving_default` by default, or the only one it has.
 
     Raises:
-        ConversionError: the folder cannot be loaded, or has no signature `serving_default`.
+        ConversionError: the folder cannot be loaded, or has no such signature.
     """
     tf = import_package("tensorflow")
     with converting(str(folder), "a SavedModel"):
         loaded = tf.saved_model.load(str(folder))
     signatures = dict(loaded.signatures)
-    if SIGNATURE not in signatures:
+    wanted = signature or (next(iter(signatures)) if len(signatures) == 1 else SIGNATURE)
+    if wanted not in signatures:
         has = ", ".join(sorted(signatures)) or "none"
-        raise ConversionError(f"{folder}: expected the signature {SIGNATURE!r}, got a SavedModel with {has}")
-    return traced(signatures[SIGNATURE], holder=loaded)
+        raise ConversionError(
+            f"{folder}: expected the signature {wanted!r}, got a SavedModel with {has}: choose one with --signature "
+            "(in Python: signature=)"
+        )
+    return traced(signatures[wanted], holder=loaded)
 
 
 def from_function(function: Any, X: Any, where: str, holder: Any = None) -> Traced:

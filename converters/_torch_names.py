@@ -1,45 +1,125 @@
-"""Names in what PyTorch's exporter writes: layers and the batch dimension."""
+"""Names in what PyTorch's exporter writes: layers, parameters, dimensions, and what it knows of every module."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping
 
 import onnx_ir as ir
 
+from wua_onnx.model.scopes import TORCH_CLASSES, TORCH_SCOPES, module_path, string_list
+
+from ._base import Module
+from ._trace import Parameters, initializers_of
+
 _GENERATED = re.compile(r"s\d+")
+_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
+_PACKAGES = re.compile(r"[/\\](torch|keras|onnxscript)[/\\]")
+_TRACE = "pkg.torch.onnx.stack_trace"
+_RULE = "pkg.onnxscript.rewriter.rule_name"
+_MAIN = ("weight", "kernel")  # the parameter that is called by its module's name alone
 
 
-def layer_names(model: ir.Model, parameters: Set[str]) -> dict[str, str]:
-    """Return the module path of each initializer that still bears the name of a parameter.
+def name_parameters(model: ir.Model, parameters: Parameters, names: set[str]) -> dict[str, str]:
+    """Give initializers the names of the parameters they came from; return the layer of each weight by its new name.
 
     A module that owns several weights gives `module.parameter` for each. The file alone does not always give the
     module: a convolution into which a BatchNormalization was folded bears the scope of the normalization.
 
     Args:
         model: what the exporter wrote.
-        parameters: the names of `state_dict()`.
+        parameters: the parameters, by value.
+        names: their paths.
     """
-    weights = [
-        name
-        for name, value in model.graph.initializers.items()
-        if name in parameters and value.const_value is not None and len(value.const_value.shape) > 1
-    ]
-    owned = Counter(name.rpartition(".")[0] for name in weights)
-    owners = ((name, name.rpartition(".")[0]) for name in weights)
-    return {name: name if owned[owner] > 1 else owner for name, owner in owners if owner}
+    found: dict[str, str] = {}
+    taken = {str(value.name) for value in _values(model)}
+    for value in list(initializers_of(model)):
+        path = str(value.name) if value.name in names else _origin(value, parameters)
+        if path is None:
+            continue
+        if path not in taken:
+            value.name = path
+            taken.add(path)
+        if value.const_value is not None and len(value.const_value.shape) > 1:
+            found[str(value.name)] = path
+    return _layers(found)
 
 
-def name_batch(model: ir.Model) -> None:
-    """Rename the symbol that the first axis of every input has in common, `s77` or the like, to `batch`."""
-    first = {_symbol(value.shape[0]) for value in model.graph.inputs if value.shape} - {""}
-    if len(first) != 1 or not _GENERATED.fullmatch(symbol := first.pop()):
-        return
+def _origin(value: ir.Value, parameters: Parameters) -> str | None:
+    """Return the path of the parameter whose values the initializer has, or the first of those stacked in it."""
+    assert value.const_value is not None
+    if value.const_value.size < 2 or value.const_value.dtype not in _FLOATS:
+        return None
+    near = next((".".join(module_path(user)) for user in value.consumers()), "")
+    array = value.const_value.numpy()
+    return parameters.named(array, near) or parameters.stacked(array, near)
+
+
+_FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
+
+def _layers(paths: Mapping[str, str]) -> dict[str, str]:
+    """Return the name of the layer for each initializer of a weight, from the path of its parameter."""
+
+    def split(path: str) -> tuple[str, str]:
+        owner, _, parameter = path.rpartition("/" if "/" in path else ".")
+        return owner, parameter
+
+    weights = {name: split(path) for name, path in paths.items() if "bias" not in split(path)[1]}
+    owned = Counter(owner for owner, _ in {*weights.values()})
+    return {
+        name: owner if owned[owner] == 1 and parameter in _MAIN else f"{owner}.{parameter}"
+        for name, (owner, parameter) in weights.items()
+        if owner
+    }
+
+
+def modules_of(model: ir.Model, classes: Mapping[str, str]) -> dict[str, Module]:
+    """Return what is known of each module with operators by its path: its class, its line, what was folded into it.
+
+    Args:
+        model: what the exporter wrote.
+        classes: the class of each module by its path; those that the exporter wrote down are added.
+    """
+    found: dict[str, Module] = {}
+    for node in model.graph.all_nodes():
+        scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
+        named = dict(zip(scopes, string_list(node.metadata_props.get(TORCH_CLASSES)), strict=False)) | dict(classes)
+        innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        owner = ".".join(module_path(node))
+        if owner and owner not in found:
+            line = _line(node.metadata_props.get(_TRACE, ""))
+            folded = innermost if innermost != owner and "FuseBatchNorm" in node.metadata_props.get(_RULE, "") else None
+            found[owner] = Module(class_name=named.get(owner), line=line, folded=folded)
+    return found
+
+
+def _line(trace: str) -> str | None:
+    """Return `file:line` of the innermost frame that is the author's."""
+    frames = [f"{m['file']}:{m['line']}" for m in _FRAME.finditer(trace) if not _PACKAGES.search(m["file"])]
+    return frames[-1] if frames else None
+
+
+def name_dimensions(model: ir.Model) -> None:
+    """Rename the symbols `s77` and the like: the first axis of all inputs to `batch`, the second to `sequence`."""
+    for value in _values(model):  # a symbol that the exporter found to be a number stays a symbol of digits
+        if value.shape is not None and any(_symbol(dim).isdigit() for dim in value.shape):
+            value.shape = ir.Shape(int(_symbol(dim)) if _symbol(dim).isdigit() else dim for dim in value.shape)
+    for axis, name in enumerate(("batch", "sequence")):
+        symbols = {
+            _symbol(value.shape[axis]) for value in model.graph.inputs if value.shape and len(value.shape) > axis
+        }
+        symbols -= {"", "batch"}
+        if len(symbols) == 1 and _GENERATED.fullmatch(symbol := symbols.pop()):
+            _rename_symbol(model, symbol, name)
+
+
+def _rename_symbol(model: ir.Model, symbol: str, name: str) -> None:
     word = re.compile(rf"\b{symbol}\b")
     for value in _values(model):
         if value.shape is not None:
-            value.shape = ir.Shape(word.sub("batch", _symbol(dim)) or dim for dim in value.shape)
+            value.shape = ir.Shape(word.sub(name, _symbol(dim)) or dim for dim in value.shape)
 
 
 def _symbol(dim: int | ir.SymbolicDim) -> str:
@@ -48,5 +128,6 @@ def _symbol(dim: int | ir.SymbolicDim) -> str:
 
 def _values(model: ir.Model) -> Iterator[ir.Value]:
     yield from model.graph.inputs
+    yield from model.graph.initializers.values()
     for node in model.graph.all_nodes():
         yield from node.outputs

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.errors import ConversionError, MissingDependency
@@ -20,21 +20,26 @@ from ._examples import Block
 from ._kinds import Kind
 from ._pt2 import load_program
 from ._quiet import converting
-from ._torch_names import layer_names, name_batch
+from ._torch_export import Shapes, bind, export, on, register_outputs
+from ._torch_files import load_file
+from ._torch_names import modules_of, name_dimensions, name_parameters
+from ._torch_script import unscripted
+from ._trace import Parameters, tie
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
     import torch
     from torch.export import ExportedProgram
 
 # The exporter writes opset 18 and converts that to 20, its default; every onnxruntime from 1.24 on runs it.
 OPSET = 20
-# Sizes 0 and 1 are special to torch.export, which would fix the batch to them.
-_TRACED = 3
-_COMPARED = 5
+_COMPARED = 5  # samples
 
 
-def draft_pytorch(kind: Kind, model: Any, X: Any) -> tuple[Draft, str]:
-    """Convert a module, a program or a .pt2 file; return it with the name that messages use for it.
+def draft_pytorch(
+    kind: Kind, model: Any, X: Any, *, factory: str | None = None, stated: Shapes | None = None
+) -> tuple[Draft, str]:
+    """Convert a module, a program or a file; return it with the name that messages use for it.
 
     Raises:
         ConversionError: it cannot be exported, or does not accept X.
@@ -43,30 +48,40 @@ def draft_pytorch(kind: Kind, model: Any, X: Any) -> tuple[Draft, str]:
     for package in ("torch", "onnxscript"):
         if importlib.util.find_spec(package) is None:
             raise MissingDependency(package, "torch", "converting a PyTorch model")
-    if kind is Kind.TORCH_MODULE:
+    where = str(model)
+    if kind is Kind.PT2_FILE:
+        model = load_program(model)
+    elif kind is Kind.TORCH_FILE:
+        model = load_file(model, factory)
+    elif kind is Kind.EXPORTED_PROGRAM:
+        where = "exported program"
+    else:
         where = f"PyTorch module {type(model).__name__}"
-        return _from_module(model, X, where), where
-    where = "exported program" if kind is Kind.EXPORTED_PROGRAM else str(model)
-    program = model if kind is Kind.EXPORTED_PROGRAM else load_program(model)
-    return _from_program(program, X, where), where
+    if hasattr(model, "graph_signature"):
+        return _from_program(model, X, where), where
+    return _from_module(model, X, where, stated or {}), where
 
 
-def _from_module(module: torch.nn.Module, X: Any, where: str) -> Draft:
+def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) -> Draft:
     import torch
 
     if X is None:
         raise ConversionError(
             f"{where}: expected X, a few samples of its input, got none: a PyTorch module does not say what it takes"
         )
-    if isinstance(module, torch.jit.ScriptModule):
-        raise ConversionError(f"{where}: expected a module of Python code, got TorchScript, which cannot be exported")
     block = _tensors(_examples.first_block(X), module)
-    with _evaluating(module):
-        program, example, cautions = _export(module, block, where)
-        args, kwargs = _bind(module, example, where)
-        with converting(_on(where, example), "a module that accepts X"), torch.no_grad():
-            outputs = module(*args, **kwargs)
-    return _translate(program, (args, kwargs), outputs, where, cautions)
+    original = module
+    with _evaluating(original):
+        if isinstance(module, torch.jit.ScriptModule):
+            module, block = unscripted(module, block, where)
+        args, kwargs = bind(module, block, where)
+        with converting(on(where, block), "a module that accepts X"), torch.no_grad():
+            register_outputs(original(*args, **kwargs))
+        found = export(module, block, where, stated, partial(_to_onnx, where=where))
+        args, kwargs = bind(module, found.example, where)
+        with converting(on(where, found.example), "a module that accepts X"), torch.no_grad():
+            outputs = original(*args, **kwargs)
+    return _finished(found.program, found.model, (args, kwargs), outputs, found.cautions, module=original)
 
 
 def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
@@ -88,88 +103,32 @@ def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
             raise ConversionError(f"{where}: expected {len(names)} inputs, got {len(leaves)}")
         args, kwargs = pytree.tree_unflatten(leaves, program.call_spec.in_spec)
     elif program.example_inputs is None:
-        return _translate(program, None, None, where, ("nothing to compare outputs on: the program has no example",))
-    with converting(_on(where, args), "a program that accepts X"), torch.no_grad():
+        unchecked = ("nothing to compare outputs on: the program has no example",)
+        return _finished(program, _to_onnx(program, where), None, None, unchecked)
+    with converting(on(where, args), "a program that accepts X"), torch.no_grad():
         outputs = program.module()(*args, **kwargs)
-    return _translate(program, (args, kwargs), outputs, where, ())
+    return _finished(program, _to_onnx(program, where), (args, kwargs), outputs, ())
 
 
 @contextlib.contextmanager
 def _evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Put the module in evaluation mode; give every submodule its own training flag back at the end."""
+    """Put the module in evaluation mode; give every submodule its own training flag back at the end.
+
+    A language model of Hugging Face's is told meanwhile not to return its key-value cache, which is no tensor.
+    """
     flags = [(part, part.training) for part in module.modules()]
+    config = getattr(module, "config", None)
+    caches = getattr(config, "use_cache", None) is True
     module.eval()
     try:
+        if caches:
+            vars(config)["use_cache"] = False
         yield
     finally:
+        if caches:
+            vars(config)["use_cache"] = True
         for part, training in flags:
             part.training = training
-
-
-def _export(module: torch.nn.Module, block: Block, where: str) -> tuple[ExportedProgram, Block, tuple[str, ...]]:
-    """Export with a free batch, else with the smallest fixed one that the module takes.
-
-    Returns the program, samples to compare it on (another number than the traced one, so that a size written into
-    the graph shows), and what to tell the user.
-    """
-    from torch.export import Dim
-
-    samples = _examples.samples_in(block) or 1
-    failure: ConversionError | None = None
-    try:
-        program = _trace(module, _examples.take(block, _TRACED), where, Dim("batch"))
-        return program, _examples.take(block, min(samples, _COMPARED) if samples != _TRACED else 2), ()
-    except ConversionError as error:
-        refused = str(error.__cause__ or error).strip().partition("\n")[0]
-    for count in dict.fromkeys((1, samples)):
-        example = _examples.take(block, count)
-        try:
-            program = _trace(module, example, where, None)
-        except ConversionError as error:
-            failure = error
-        else:
-            return program, example, (f"{where}: the batch size is fixed to {count}; a free one failed: {refused}",)
-    assert failure is not None
-    raise failure
-
-
-def _trace(module: torch.nn.Module, example: Block, where: str, batch: Any) -> ExportedProgram:
-    """Export the module on `example`, the first axis of its tensors free where `batch` is a dimension."""
-    import torch
-
-    args, kwargs = _bind(module, example, where)
-    samples = _examples.samples_in(example)
-
-    def axes(value: Any) -> Any:
-        if isinstance(value, tuple):
-            return tuple(map(axes, value))
-        return {0: batch} if _examples.shape_of(value)[:1] == (samples,) else None
-
-    shapes = None
-    if batch is not None:
-        bound = inspect.signature(module.forward).bind(*args, **kwargs)
-        extra = {name for name, p in bound.signature.parameters.items() if p.kind is p.VAR_KEYWORD}
-        shapes = {name: axes(value) for name, value in bound.arguments.items() if name not in extra}
-        shapes |= {name: axes(value) for key in extra for name, value in bound.arguments.get(key, {}).items()}
-    with converting(_on(where, example), "a module that can be exported and accepts X"), torch.no_grad():
-        return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
-
-
-def _bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the block as arguments of `forward`; one value more than it takes is the labels."""
-    signature = inspect.signature(module.forward)
-    takes = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
-    if isinstance(block, dict) and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        block = _examples.by_name(block, signature.parameters.keys())
-    if not isinstance(block, dict) and len(block) == len(takes) + 1 and not variadic:
-        block = block[:-1]
-    try:
-        bound = signature.bind(**block) if isinstance(block, dict) else signature.bind(*block)
-    except TypeError as error:
-        given = ", ".join(block) if isinstance(block, dict) else f"{len(block)} arrays"
-        raise ConversionError(f"{where}: expected inputs {signature}, got {given}: {error}") from error
-    return bound.args, bound.kwargs
 
 
 def _tensors(block: Block, owner: torch.nn.Module | ExportedProgram) -> Block:
@@ -202,36 +161,88 @@ def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
     return _examples.take(block, size if isinstance(size, int) else min(_examples.samples_in(block) or 1, _COMPARED))
 
 
-def _translate(program: ExportedProgram, inputs: Any, outputs: Any, where: str, cautions: tuple[str, ...]) -> Draft:
+def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
     import torch
-    from torch.utils import _pytree as pytree
 
     with converting(where, "operators that ONNX can express"):
         exported = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=OPSET)
     assert exported is not None
-    model = exported.model
-    name_batch(model)
-    example = None
-    if inputs is not None:
-        fed = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, torch.Tensor)]
-        made = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
-        if any(tensor.dtype is torch.bfloat16 for tensor in fed):
-            cautions += ("the outputs were not compared: NumPy has no bfloat16",)
-        else:
-            names = [str(value.name) for value in model.graph.inputs]
-            feeds = dict(zip(names, map(as_array, fed), strict=True))
-            example = Example(feeds=feeds, outputs=tuple(map(as_array, made)))
+    return exported.model
+
+
+def _finished(
+    program: ExportedProgram,
+    model: ir.Model,
+    inputs: Any,
+    outputs: Any,
+    cautions: tuple[str, ...],
+    module: torch.nn.Module | None = None,
+) -> Draft:
+    """Return the draft, with the author's names in the model."""
+    import torch
+
+    name_dimensions(model)
+    parameters = _parameters(program, module)
+    tie(model)
+    layers = name_parameters(
+        model,
+        Parameters(
+            {path: value.numel() for path, value in parameters.items()}, lambda path: as_array(parameters[path])
+        ),
+        set(parameters),
+    )
+    classes = {path: type(part).__qualname__ for path, part in module.named_modules()} if module is not None else {}
     return Draft(
         model=model,
         framework="pytorch",
         framework_version=str(torch.__version__),
-        layer_names=layer_names(model, set(program.state_dict)),
-        example=example,
+        layer_names=layers,
+        example=None if inputs is None else _example(model, inputs, outputs, module),
         warnings=cautions,
+        modules=modules_of(model, classes),
     )
 
 
-def _on(where: str, example: Any) -> str:
-    values = example.values() if isinstance(example, dict) else example
-    shapes = [f"{str(v.dtype).removeprefix('torch.')} {list(v.shape)}" for v in values if hasattr(v, "shape")]
-    return f"{where} on {', '.join(shapes)}" if shapes else where
+def _parameters(program: ExportedProgram, module: torch.nn.Module | None) -> Mapping[str, torch.Tensor]:
+    """Return the parameters by path; those of Keras layers on PyTorch bear the paths of the layers."""
+    variables = getattr(module, "weights", None)
+    if module is None or not isinstance(variables, list):
+        return dict(program.state_dict)
+    model_name = str(getattr(module, "name", ""))
+    return {variable.path.removeprefix(f"{model_name}/"): variable.value for variable in variables}
+
+
+def _example(model: ir.Model, inputs: Any, outputs: Any, module: torch.nn.Module | None) -> Example:
+    import torch
+    from torch.utils import _pytree as pytree
+
+    fed = [leaf for leaf in pytree.tree_leaves(inputs) if isinstance(leaf, torch.Tensor)]
+    made = [leaf for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor)]
+    names = [str(value.name) for value in model.graph.inputs]
+    feeds = dict(zip(names, map(as_array, fed), strict=True))
+    layers = None if module is None else partial(_outputs_of_modules, module, inputs)
+    return Example(feeds=feeds, outputs=tuple(map(as_array, made)), layers=layers)
+
+
+def _outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, Any]]:
+    """Run the module and return the output of each of its parts that makes one tensor, the first to end first."""
+    import torch
+
+    made: dict[str, Any] = {}
+
+    def keep(path: str, output: Any) -> None:
+        if path and isinstance(output, torch.Tensor):
+            made.pop(path, None)
+            made[path] = as_array(output)
+
+    hooks = [
+        part.register_forward_hook(lambda _part, _inputs, output, path=path: keep(path, output))
+        for path, part in module.named_modules()
+    ]
+    try:
+        with _evaluating(module), torch.no_grad():
+            module(*inputs[0], **inputs[1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(made.items())

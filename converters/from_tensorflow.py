@@ -13,6 +13,7 @@ from wua_onnx.errors import ConversionError
 
 from . import _keras, _tf_functions
 from ._base import Draft, Example
+from ._factory import Recipe
 from ._kinds import Kind
 from ._quiet import converting
 from ._tf_examples import Array, Dims, arrays_for
@@ -22,7 +23,7 @@ from ._tf_import import import_package
 from ._tf_names import name_dimensions, name_outputs, rename, scopes_of_variables
 
 
-def draft_tensorflow(kind: Kind, model: Any, X: Any, dims: Dims) -> tuple[Draft, str]:
+def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Draft, str]:
     """Convert a Keras model or file, a SavedModel folder, a tf.function or a tf.Module.
 
     Returns the draft with the name that messages use for it. A SavedModel is a program made of TensorFlow's
@@ -32,10 +33,11 @@ def draft_tensorflow(kind: Kind, model: Any, X: Any, dims: Dims) -> tuple[Draft,
         ConversionError: it cannot be converted, or does not accept X.
         MissingDependency: tensorflow, keras or tf2onnx is not installed.
     """
+    model = recipe.model
     if kind is Kind.TFLITE_FILE:
         raise ConversionError(f"{model}: expected a Keras model or a SavedModel folder, got TFLite: not supported yet")
     if kind is Kind.SAVED_MODEL:
-        return _draft(_tf_functions.from_saved_model(model), None, X, dims, str(model)), str(model)
+        return _draft(_tf_functions.from_saved_model(model, recipe.signature), None, X, dims, str(model)), str(model)
     if kind in (Kind.TF_FUNCTION, Kind.TF_MODULE):
         where = f"{kind.value.removeprefix('a ')} {getattr(model, 'name', None) or type(model).__name__}"
         find = _tf_functions.from_function if kind is Kind.TF_FUNCTION else _tf_functions.from_module

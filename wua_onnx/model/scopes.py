@@ -14,7 +14,7 @@ _REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
 _MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
 
 
-def _string_list(text: str | None) -> list[str]:
+def string_list(text: str | None) -> list[str]:
     """Return the list of strings that `text` writes as a Python literal; empty where it writes none."""
     if not isinstance(text, str) or not text or len(text) > _MAX_METADATA:
         return []
@@ -31,7 +31,7 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
     Sources, in order: the scopes of PyTorch's exporter (`enc.layers.0.linear1`), then slash names, which
     TensorFlow (`block1/conv/Conv2D`) and PyTorch's older exporter (`/layer1/layer1.0/conv1/Conv`) write.
     """
-    scopes = _string_list(node.metadata_props.get(TORCH_SCOPES))
+    scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
     if scopes and "FuseBatchNorm" in node.metadata_props.get(_REWRITTEN, ""):
         owner = _weight_owner(node)
         if owner:

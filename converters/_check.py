@@ -1,0 +1,156 @@
+"""Comparing what a framework computes with what onnxruntime makes of the converted file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from wua_onnx.errors import ConversionError, RunError, WuaError
+from wua_onnx.model.scopes import module_name, module_path
+
+from ._upcast import upcast
+
+Array: TypeAlias = np.ndarray[Any, Any]
+Layers: TypeAlias = "Iterable[tuple[str, Array]]"
+
+# Of the largest absolute value of an output, by the narrowest type in which the model computes. The mantissa of
+# float16 has 11 bits, that of bfloat16 8: one rounding is 5e-4 or 4e-3, and roundings add up over layers.
+_TOLERANCES = {ir.DataType.BFLOAT16: 5e-2, ir.DataType.FLOAT16: 1e-2}
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Example:
+    """What the framework itself made of a few samples.
+
+    Attributes:
+        feeds: the arrays that went in, by ONNX input name.
+        outputs: the arrays that came out, in the order of the ONNX outputs.
+        layers: runs the samples once more and returns what each layer made of them, by its path, in the order in
+            which they ran; only called to find the layer that goes wrong.
+    """
+
+    feeds: Mapping[str, Array]
+    outputs: tuple[Array, ...]
+    layers: Callable[[], Layers] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Gap:
+    """The largest absolute difference of two arrays, and what it is to be measured by."""
+
+    difference: float
+    largest: float
+
+
+def largest_difference(model: ir.Model, path: Path, example: Example, where: str) -> float:
+    """Return the largest absolute difference between the framework's outputs and onnxruntime's.
+
+    A model in bfloat16, which onnxruntime does not compute in on a CPU, is run in float32.
+
+    Raises:
+        ConversionError: the model does not run, has other outputs, or one differs by more than 1e-3 of its largest
+            absolute value (1e-2 where it computes in float16, 5e-2 in bfloat16); whole numbers must be the same
+            unless it computes in one of those.
+        MissingDependency: there is no onnxruntime.
+    """
+    narrow = _narrowest(model)
+    proto = onnx.load(path, load_external_data=False)
+    folder = path.parent
+    if narrow is ir.DataType.BFLOAT16:
+        proto = upcast(onnx.load(path))
+    try:
+        names, got = _run(proto, folder, example)
+    except RunError as error:
+        raise ConversionError(f"{where}: expected a converted model that runs, got: {error}") from error
+    if [array.shape for array in got] != [array.shape for array in example.outputs]:
+        raise ConversionError(
+            f"{where}: expected outputs of shapes {[list(array.shape) for array in example.outputs]} "
+            f"as in the framework, got {[list(array.shape) for array in got]} from the converted model"
+        )
+    tolerance = _TOLERANCES.get(narrow, TOLERANCE) if narrow is not None else TOLERANCE
+    worst = 0.0
+    for name, expected, found in zip(names, example.outputs, got, strict=True):
+        gap = _gap(expected, found)
+        exact = expected.dtype.kind in "biu"
+        allowed = 0.0 if exact and narrow is None else gap.largest if exact else tolerance * gap.largest
+        if gap.difference > allowed:
+            raise ConversionError(
+                f"{where}, output {name!r}: expected the framework's values (largest {gap.largest:.6g}) to within "
+                f"{allowed:.3g}, got a difference of {gap.difference:.6g} from the converted model"
+                f"{_first_diverging(model, proto, folder, example, tolerance)}"
+            )
+        worst = max(worst, gap.difference)
+    return worst
+
+
+def _narrowest(model: ir.Model) -> ir.DataType | None:
+    """Return bfloat16 or float16 where anything in the model is of that type."""
+    found = {value.dtype for graph in model.graphs() for value in graph.initializers.values()}
+    found |= {output.dtype for node in model.graph.all_nodes() for output in node.outputs}
+    found |= {value.dtype for value in model.graph.inputs}
+    return next((dtype for dtype in _TOLERANCES if dtype in found), None)
+
+
+def _run(proto: onnx.ModelProto, folder: Path, example: Example) -> tuple[list[str], list[Array]]:
+    from wua_onnx.running import Session
+
+    made = Session(proto.SerializeToString(), folder).run(example.feeds)
+    return list(made), list(made.values())
+
+
+def _gap(expected: Array, got: Array) -> _Gap:
+    if expected.size == 0 or expected.dtype.kind not in "biufc":
+        return _Gap(0.0, 0.0)
+    wanted, found = expected.astype(np.float64), got.astype(np.float64)
+    same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
+    with np.errstate(invalid="ignore"):
+        gaps = np.where(same, 0.0, np.abs(wanted - found))
+    difference = float(np.where(np.isnan(gaps), np.inf, gaps).max())
+    return _Gap(difference, float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted))))
+
+
+def _first_diverging(model: ir.Model, proto: onnx.ModelProto, folder: Path, example: Example, tolerance: float) -> str:
+    """Return a sentence on the first layer whose output differs, in the order in which the framework ran them."""
+    if example.layers is None:
+        return ""
+    values = _last_values(model)
+    known = {output.name for output in proto.graph.output}
+    shown = onnx.ModelProto()
+    shown.CopyFrom(proto)
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in set(values.values()) - known)
+    try:
+        names, arrays = _run(shown, folder, example)
+        got = dict(zip(names, arrays, strict=True))
+        for path, expected in example.layers():
+            found = got.get(values.get(path, ""))
+            if found is not None and found.size == expected.size:
+                gap = _gap(*_aligned(expected, found))
+                if gap.difference > tolerance * gap.largest:
+                    return f". The first layer that differs is {path!r}, by {gap.difference:.6g} ({gap.largest:.6g})"
+    except WuaError:  # the search must not hide what it is about
+        return ""
+    return ". Every layer by itself agrees: what differs is computed outside of them"
+
+
+def _last_values(model: ir.Model) -> dict[str, str]:
+    """Return the name of the value that the last operator of each module makes, by the module's path."""
+    values: dict[str, str] = {}
+    for node in model.graph:
+        path = module_path(node)
+        for end in range(1, len(path) + 1):
+            values[module_name(path[:end], node)] = str(node.outputs[0].name)
+    return values
+
+
+def _aligned(expected: Array, found: Array) -> tuple[Array, Array]:
+    """Return the arrays as they are; sorted where their axes are ordered differently (channels first or last)."""
+    if expected.shape == found.shape:
+        return expected, found
+    return np.sort(expected, axis=None), np.sort(found, axis=None)
