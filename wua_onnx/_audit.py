@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from wua_onnx.running import Data
 
 
+_MEMORY = 256 * 2**20  # bytes of activations in a run
+_LARGEST_BATCH = 256
+
+
 def analyze(
     model: Any,
     X: Any = None,
@@ -59,7 +63,8 @@ def analyze(
         criterion: the criterion of importance, or several; the first is the one totals and findings rest on.
         activation: "post" reads neurons after their activation function, "pre" at the layer's own output.
         compute_activations: False leaves X to bind dimensions and records nothing.
-        batch_size: samples in a run; the model's own where it is fixed.
+        batch_size: samples in a run; the model's own where it is fixed, else as many as 256 MiB of activations hold,
+            256 at most.
         device: "cpu" or "cuda".
         recording: a recording made before with `Recorder`, or the file it was saved to, instead of X.
         statistics: what to record of each neuron beside mean |a|: "square", "firing", "range", "histogram".
@@ -93,7 +98,7 @@ def analyze(
         options = {
             "statistics": {*statistics, *importance.recorded_for(criteria)},
             "batch_axis": batch_axis,
-            "batch_size": batch_size,
+            "batch_size": batch_size or fitting_batch(report),
             "mask": mask,
             "device": device,
             "isolate": isolate,
@@ -159,6 +164,12 @@ def recording_of(recording: Recording | Recorder | str | Path | None, model: Mod
     return recording.result() if isinstance(recording, Recorder) else recording
 
 
+def fitting_batch(report: CostReport) -> int | None:
+    """Return how many samples to run at once, by what one takes at its peak; None where that is not known."""
+    peak = report.peak
+    return min(max(_MEMORY // max(peak, 1), 1), _LARGEST_BATCH) if isinstance(peak, int) else None
+
+
 def _static(criteria: tuple[str, ...]) -> tuple[str, ...]:
     """Return the criteria that need no recording; magnitude where none is left."""
     return tuple(name for name in criteria if not importance.get(name).needs) or ("magnitude",)
@@ -211,6 +222,7 @@ def _assemble(
         criterion=criteria[0],
         checker=checker,
         recording_error=problem,
+        samples=recorded.samples if recorded is not None else None,
         unrecorded=recorded.missing if recorded is not None else {},
         duplicates=duplicates(source.model),
     )
@@ -248,5 +260,6 @@ def _recording_json(recorded: Recording | None, problem: str | None) -> dict[str
         "missing": dict(recorded.missing),
         "mask": None if recorded.mask is None else clean(recorded.mask),
         "unmasked": list(recorded.unmasked),
+        "mixes_samples": list(recorded.mixes_samples),
         "error": problem,
     }

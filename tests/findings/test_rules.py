@@ -95,6 +95,15 @@ SPEAKS: list[tuple[str, Evidence, str, str, str, int | None, str]] = [
         "not verified",
     ),
     (
+        "few-samples",
+        evidence([layer(mean_activation={"mean": 2.0, "standard_error": 0.5})], samples=16),
+        "fc1",
+        "is 25% of them after 16 samples; above 10% in 1 of 1 layers",
+        "low",
+        None,
+        "measured",
+    ),
+    (
         "unrecorded-layer",
         evidence(unrecorded={"fc1": "its activation is inside of SequenceMap"}),
         "fc1",

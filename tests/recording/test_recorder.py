@@ -78,8 +78,8 @@ def test_a_stream_that_fails_keeps_what_was_recorded() -> None:
     with pytest.raises(DataError, match="expected an iterator that goes on, got OSError: disk gone"):
         recorder.update(stream())
     recording = recorder.result()
-    assert recording.samples == 32
-    assert_recorded(recording, resnet(), [{"x": images(32)}])
+    assert recording.samples == 37
+    assert_recorded(recording, resnet(), [{"x": images(32)}, {"x": images(5)}])
 
 
 @pytest.mark.parametrize("one_hot", [False, True])

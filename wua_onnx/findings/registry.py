@@ -69,6 +69,7 @@ class Evidence:
         criterion: the name of the first criterion.
         checker: what onnx's checker objects to; None where it does not.
         recording_error: why there is no recording although there was data; None otherwise.
+        samples: how many were recorded; None without a recording.
         unrecorded: why a layer has no recording although there is one, by name.
         duplicates: groups of parameters with equal elements, by name, and the elements of one.
     """
@@ -80,6 +81,7 @@ class Evidence:
     criterion: str
     checker: str | None = None
     recording_error: str | None = None
+    samples: int | None = None
     unrecorded: Mapping[str, str] = field(default_factory=dict)
     duplicates: tuple[tuple[tuple[str, ...], int], ...] = ()
 

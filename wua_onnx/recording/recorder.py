@@ -12,7 +12,7 @@ import numpy as np
 
 from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer, find_layers
-from wua_onnx.model.graph import Model
+from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.load import load
 from wua_onnx.recording import saved
 from wua_onnx.recording.instrument import Instrumented, Place, instrument
@@ -43,6 +43,8 @@ class Recording:
         labelled: samples that had a label.
         mask: the input that told padded positions, which are in no statistic; None where none did.
         unmasked: layers whose activation the mask does not reach: their padded positions count.
+        mixes_samples: operators whose result for one sample depends on the others in its batch (dynamic quantization,
+            say): what is recorded then depends on how the data is cut into batches.
         outputs: the model's own outputs by name, where they were kept.
     """
 
@@ -57,6 +59,7 @@ class Recording:
     labelled: int
     mask: str | None = None
     unmasked: tuple[str, ...] = ()
+    mixes_samples: tuple[str, ...] = ()
     outputs: Mapping[str, Array] = field(default_factory=dict)
 
 
@@ -243,6 +246,7 @@ class Recorder:
             labelled=self.labelled,
             mask=self.mask.value.name if self.mask is not None else None,
             unmasked=self._plan.unmasked,
+            mixes_samples=_mixing(self.model) if self.batch_size > 1 else (),
             outputs=self._outputs(),
         )
 
@@ -326,6 +330,20 @@ class Recorder:
         if labels.size == batch.samples and labels.dtype.kind in "iuf":
             self.correct += int((output.argmax(axis=1) == labels.reshape(-1)).sum())
             self.labelled += batch.samples
+
+
+# Dynamic quantization takes the range of a whole batch.
+_MIXING = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
+
+
+def _mixing(model: Model) -> tuple[str, ...]:
+    views = (NodeView(node, model) for node in model.all_nodes())
+    mixing = (
+        view.name
+        for view in views
+        if view.op_type in _MIXING or (view.op_type == "BatchNormalization" and view.attr("training_mode", 0))
+    )
+    return tuple(dict.fromkeys(mixing))
 
 
 def _checked(statistics: Iterable[str]) -> frozenset[str]:

@@ -90,10 +90,19 @@ class Data:
         Args:
             size: samples in a batch.
             fixed: the model accepts no other size: the last batch is filled up with copies of its last sample.
+
+        Raises:
+            DataError: the data ends in an error, or goes on with what does not fit; all before it has been yielded.
         """
         pending: list[Block] = []
-        held = 0
-        for block in self._blocks:
+        held, failure = 0, None
+        while True:
+            try:
+                block = next(self._blocks, None)
+            except DataError as error:  # what came before it is still good
+                failure, block = error, None
+            if block is None:
+                break
             if pending and not self._joins(pending[0][0], block[0]):
                 yield from self._cut(pending, size, fixed, last=True)
                 pending, held = [], 0
@@ -103,6 +112,8 @@ class Data:
                 pending = yield from self._cut(pending, size, fixed, last=False)
                 held = sum(self._count(feeds) for feeds, _ in pending)
         yield from self._cut(pending, size, fixed, last=True)
+        if failure is not None:
+            raise failure
 
     def _cut(self, blocks: list[Block], size: int, fixed: bool, *, last: bool) -> Generator[Batch, None, list[Block]]:
         """Yield full batches of the joined `blocks` (and what is left where `last`); return the blocks left over."""
