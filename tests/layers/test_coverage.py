@@ -14,7 +14,7 @@ from .graphs import MICROSOFT, Array, model, rand
 
 
 def assert_complete(found: Layers) -> None:
-    analysed = sum(layer.size for layer in found.by_name.values())
+    analysed = sum(layer.stored for layer in found.by_name.values())
     assert analysed + sum(declined.elements for declined in found.declined) == found.parameters
     assert all(declined.reason for declined in found.declined)
     names = [layer.weight_name for layer in found.by_name.values()] + [declined.name for declined in found.declined]
@@ -69,17 +69,24 @@ def test_random_graphs_are_accounted_for(steps: list[int], with_unused: bool) ->
         ("a = MatMul(x, w) y = Add(a, b)", "b", "bias or constant shift"),
         ("y = MatMul(x, w) u = Mul(x, b)", "b", "used only by nodes that reach no output"),
         ("a = MatMul(x, w) y = PRelu(a, b)", "b", "slope of an activation function"),
+        ("a = MatMul(x, w) y = com.microsoft.BiasGelu(a, b)", "b", "bias"),
+        ("a = MatMul(x, w) t = Identity(b) y = Add(a, t)", "b", "bias or constant shift"),
+        ("a = MatMul(x, w) t = Exp(b) y = Max(a, t)", "b", "bound"),
+        ("a = MatMul(x, w) c = Greater(a, b) y = Cast<to = 1>(c)", "b", "threshold of a comparison"),
         (
-            "a = MatMul(x, w) y = com.microsoft.BiasGelu(a, b)",
-            "b",
-            "weight of BiasGelu: this kind of layer is not analysed yet",
+            "y = com.microsoft.SparseToDenseMatMul(x, w)",
+            "w",
+            "weight of SparseToDenseMatMul: this kind of layer is not analysed yet",
         ),
-        ("p = Exp(w) y = MatMul(x, p)", "w", "weight of Exp: this kind of layer is not analysed yet"),
+        ("y = com.acme.Secret(x, w)", "w", "weight of Secret: this kind of layer is not analysed yet"),
+        ("p = Exp(w) y = MatMul(x, p)", "w", "MatMul: computed from constants by Exp"),
+        ("p = Exp(w) q = Mul(p, v) y = MatMul(x, q)", "v", "MatMul: computed from constants by Mul"),
     ],
 )
 def test_the_reason_says_what_a_parameter_is_for(nodes: str, name: str, reason: str) -> None:
     text = f"(float[N, 5] x) => (float[] y) {{ {nodes} }}"
-    found = find_layers(load(model(text, {"w": rand(5, 3), "b": rand(3)}, also=MICROSOFT)))
+    weights = {"w": rand(5, 3), "b": rand(3), "v": rand(5, 3)}
+    found = find_layers(load(model(text, weights, also=MICROSOFT + ', "com.acme": 1')))
     assert_complete(found)
     assert {declined.name: declined.reason for declined in found.declined}[name] == reason
 

@@ -235,13 +235,22 @@ def test_uses_through_any_chain_align_with_the_first(data: st.DataObject) -> Non
 
 
 DECLINED: dict[str, tuple[str, dict[str, Any], str]] = {
-    "a batch of matrices": ("y = MatMul(x, w)", {"w": rand(2, 5, 3)}, "MatMul: a constant operand of rank 3"),
-    "computed": ("t = Exp(w) y = MatMul(x, t)", {"w": W}, "weight of Exp: this kind of layer is not analysed yet"),
-    "another domain's operator": ("t = my.Transpose(w) y = MatMul(x, t)", {"w": T}, "weight of Transpose"),
+    "a diagonal": (
+        'y = Einsum<equation = "abc, ccd -> abd">(x, w)',
+        {"w": rand(5, 5, 3)},
+        "Einsum: its equation takes",
+    ),
+    "a scale": ('y = Einsum<equation = "abc, c -> abc">(x, w)', {"w": rand(5)}, "Einsum: a constant scale"),
+    "computed": ("t = Exp(w) y = MatMul(x, t)", {"w": W}, "MatMul: computed from constants by Exp"),
+    "another domain's operator": (
+        "t = my.Transpose(w) y = MatMul(x, t)",
+        {"w": T},
+        "MatMul: computed from constants by Transpose",
+    ),
     "scales that are computed": (
         "e = Exp(s) t = DequantizeLinear(w, e) y = MatMul(x, t)",
         {"w": BYTES, "s": np.float32(1)},
-        "quantization parameter",
+        "MatMul: DequantizeLinear with computed scales",
     ),
 }
 

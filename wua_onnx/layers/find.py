@@ -13,6 +13,7 @@ from wua_onnx.layers.activations import Activation, follow
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.naming import layer_name, unique
 from wua_onnx.layers.registry import recognise
+from wua_onnx.layers.roles import role, role_of
 from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 
@@ -41,19 +42,20 @@ class Layers:
     parameters: int
 
 
-def find_layers(model: Model, *, activation: str = "post") -> Layers:
+def find_layers(model: Model, *, activation: str = "post", normalization: bool = False) -> Layers:
     """Return the layers of `model`, those inside of branches and loops too; no weight is read.
 
     Args:
         model: the model.
         activation: "post" reads a neuron after its activation function, "pre" at the layer's own output.
+        normalization: the scales of normalisations are layers, too.
     """
     uses: dict[ir.Value, list[Use]] = {}
     reasons: dict[ir.Value, str] = {}
     for node in _living(model):
-        for found in recognise(node):
+        for found in recognise(node, normalization=normalization):
             if isinstance(found, str):
-                reasons |= {value: f"{clean(node.op_type)}: {found}" for value in node.node.inputs if value is not None}
+                reasons |= dict.fromkeys(_weights_of(node), f"{clean(node.op_type)}: {found}")
             elif is_parameter(found.source.root):
                 uses.setdefault(found.source.root, []).append(found)
     names = unique(layer_name(group[0], model) for group in uses.values())
@@ -62,6 +64,26 @@ def find_layers(model: Model, *, activation: str = "post") -> Layers:
     declined = tuple(_declined(value, reasons, model) for value in values if value not in uses)
     total = sum(int(value.const_value.size) for value in values if value.const_value is not None)
     return Layers(by_name, declined, total)
+
+
+def _weights_of(node: NodeView) -> Iterator[ir.Value]:
+    """Yield what the constant inputs of `node` are computed from, biases and parameters of quantization left out."""
+    told = ("bias", "quantization parameter")
+    pending = [
+        value
+        for index, value in enumerate(node.node.inputs)
+        if value is not None and value in node.model.constants and not role_of(node.node, index).endswith(told)
+    ]
+    seen = set(pending)
+    while pending:
+        value = pending.pop()
+        producer = value.producer()
+        yield value
+        operands = () if producer is None else producer.inputs
+        operands = operands[:1] if producer is not None and producer.op_type == "DequantizeLinear" else operands
+        behind = [operand for operand in operands if operand is not None and operand not in seen]
+        seen.update(behind)
+        pending.extend(behind)
 
 
 def _living(model: Model) -> Iterator[NodeView]:
@@ -108,48 +130,7 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
     )
 
 
-_BIASES = frozenset(
-    {("Conv", 2), ("Gemm", 2), ("ConvTranspose", 2), ("DeformConv", 3), ("LSTM", 3), ("GRU", 3), ("RNN", 3)}
-)
-_ROLES = {
-    "BatchNormalization": "scale, shift or statistics of a normalisation",
-    "InstanceNormalization": "scale or shift of a normalisation",
-    "GroupNormalization": "scale or shift of a normalisation",
-    "LayerNormalization": "scale or shift of a normalisation",
-    "RMSNormalization": "scale of a normalisation",
-    "Add": "bias or constant shift",
-    "Sub": "bias or constant shift",
-    "Mul": "constant scale",
-    "Div": "constant scale",
-    "Gather": "table of constants",
-    "PRelu": "slope of an activation function",
-    "Clip": "bound",
-    "Concat": "constant part of an activation",
-    "Expand": "constant part of an activation",
-    "Max": "bound",
-    "Min": "bound",
-    "Pad": "padding value",
-    "Pow": "exponent",
-    "QuantizeLinear": "quantization parameter",
-    "Resize": "scales or region of a Resize",
-    "Where": "constant alternative",
-    "DequantizeLinear": "quantization parameter",
-}
-
-
 def _declined(value: ir.Value, reasons: Mapping[ir.Value, str], model: Model) -> Declined:
     tensor = value.const_value
     elements = int(tensor.size) if tensor is not None else 0
-    return Declined(clean(value.name), elements, reasons.get(value) or _role(value, model))
-
-
-def _role(value: ir.Value, model: Model) -> str:
-    """Return what a parameter that no layer owns is for."""
-    use = next(iter(value.uses()))
-    op = clean(use.node.op_type)
-    inner = [other for other in value.uses() if other.node.graph is not model.ir_model.graph]
-    if not inner and not any(other.node in model.reachable for other in value.uses()):
-        return "used only by nodes that reach no output"
-    if (use.node.op_type, use.idx) in _BIASES:
-        return "bias"
-    return _ROLES.get(use.node.op_type, f"weight of {op}: this kind of layer is not analysed yet")
+    return Declined(clean(value.name), elements, reasons.get(value) or role(value, model))

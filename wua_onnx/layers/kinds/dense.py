@@ -1,77 +1,82 @@
-"""Dense layers: Gemm, and MatMul with one constant matrix. Canonical weight: (in, out)."""
+"""Dense layers: Gemm, MatMul and Einsum with one constant operand. Canonical weight: (in, out).
+
+A constant with axes that the other operand has, too (one matrix for each expert, say), is a layer of kind "experts":
+its neurons are the experts times the outputs of one, in that order.
+"""
 
 from __future__ import annotations
 
-from wua_onnx.layers.layer import Arrangement, Array, Features, Use
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wua_onnx.layers.activation_functions import OPERATORS
+from wua_onnx.layers.contraction import constant_use, einsum_terms, matmul_terms
+from wua_onnx.layers.inside import function_inside
+from wua_onnx.layers.layer import Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import WeightSource, resolve
 from wua_onnx.model.graph import NodeView
 
+_MICROSOFT = "com.microsoft"
+
 
 @layer_kind("Gemm")
+@layer_kind("FusedGemm", domain=_MICROSOFT)
+@layer_kind("GemmFastGelu", domain=_MICROSOFT)
 def gemm(node: NodeView) -> Use | str | None:
     """`alpha · A' · B' + beta · C` with a constant B, or a constant A."""
-    found = _constant_operand(node)
-    if isinstance(found, str) or found is None:
-        return found
-    which, source = found
-    transposed = [bool(node.attr("transA")), bool(node.attr("transB"))]
-    in_first = transposed[which] != (which == 1)
-    features_axis = int((1 - which == 0) != transposed[1 - which])
-    return _dense(node, which, source, in_first, 1 if which == 1 else 0, features_axis, float(node.attr("alpha", 1.0)))
+    return product_use(node, transposed=(bool(node.attr("transA", 0)), bool(node.attr("transB", 0))))
 
 
 @layer_kind("MatMul")
+@layer_kind("FusedMatMul", domain=_MICROSOFT)
+@layer_kind("FusedMatMulActivation", domain=_MICROSOFT)
+@layer_kind("TransposeMatMul", domain=_MICROSOFT)
 def matmul(node: NodeView) -> Use | str | None:
-    """`A · B` with a constant matrix on either side."""
-    found = _constant_operand(node)
+    """`alpha · A' · B'` with a constant on either side."""
+    batches = [bool(node.attr(name, 0)) for name in ("transBatchA", "transBatchB")]
+    found = product_use(node, transposed=(bool(node.attr("transA", 0)), bool(node.attr("transB", 0))))
+    return "leading axes that are transposed" if isinstance(found, Use) and any(batches) else found
+
+
+@layer_kind("Einsum")
+def einsum(node: NodeView) -> Use | str | None:
+    """https://onnx.ai/onnx/operators/onnx__Einsum.html, with one constant operand."""
+    found = constant_operand(node, range(len(node.node.inputs)))
+    if isinstance(found, str) or found is None:
+        return found
+    terms = einsum_terms(node)
+    return terms if isinstance(terms, str) else constant_use(node, *found, terms)
+
+
+def product_use(
+    node: NodeView, operands: tuple[int, int] = (0, 1), transposed: tuple[bool, bool] = (False, False)
+) -> Use | str | None:
+    """Return the use of the constant among the two `operands` of a matrix product; None where none is."""
+    found = constant_operand(node, operands)
     if isinstance(found, str) or found is None:
         return found
     which, source = found
-    if len(source.shape) != 2:
-        return f"a constant operand of rank {len(source.shape)}"
-    other = node.input(1 - which)
+    other = node.input(operands[0] if which == operands[1] else operands[1])
     if other is None or other.shape is None:
         return "the rank of its other operand is unknown"
-    rank = len(other.shape)
-    output_axis = 0 if rank == 1 else rank - (1 if which == 1 else 2)
-    features_axis = 0 if rank == 1 else rank - (2 if which == 0 else 1)
-    return _dense(node, which, source, which == 1, output_axis, features_axis)
+    ranks = [len(source.shape) if index == which else len(other.shape) for index in operands]
+    terms = matmul_terms(ranks, operands=operands, transposed=transposed)
+    use = terms if isinstance(terms, str) else constant_use(node, which, source, terms, float(node.attr("alpha", 1.0)))
+    if isinstance(use, str):
+        return use
+    function = OPERATORS["FastGelu"] if node.op_type == "GemmFastGelu" else function_inside(node)
+    return use if function is None else replace(use, reads="output", function=function)
 
 
-def _dense(
-    node: NodeView,
-    which: int,
-    source: WeightSource,
-    in_first: bool,
-    output_axis: int,
-    features_axis: int,
-    factor: float = 1.0,
-) -> Use:
-    other = node.input(1 - which)
-    return Use(
-        node=node,
-        kind="dense",
-        source=source,
-        arrangement=Arrangement.transposing(source.shape, (0, 1) if in_first else (1, 0)),
-        neuron_axis=1,
-        output=node.node.outputs[0],
-        output_axes=(output_axis,),
-        factor=factor,
-        features=Features(value=other, axes=(features_axis,), spread=_per_row) if other is not None else None,
-    )
-
-
-def _per_row(features: Array) -> Array:
-    return features[:, None]
-
-
-def _constant_operand(node: NodeView) -> tuple[int, WeightSource] | str | None:
+def constant_operand(node: NodeView, operands: Sequence[int]) -> tuple[int, WeightSource] | str | None:
     """Return which operand is the constant one, and where it comes from."""
-    constants = [index for index in (0, 1) if node.input(index) in node.model.constants]
-    if len(constants) == 2:
+    constants = [index for index in operands if node.input(index) in node.model.constants]
+    if len(constants) == len(operands):
         return "computed from constants only"
     if not constants:
         return None
+    if len(constants) > 1:
+        return "more than one constant operand"
     source = resolve(node.input(constants[0]), node.model)
     return source if isinstance(source, str) else (constants[0], source)

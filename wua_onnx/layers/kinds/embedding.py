@@ -1,4 +1,4 @@
-"""Embeddings: tables of which Gather looks up rows. Canonical weight: (rows, features); a neuron is a row.
+"""Embeddings: tables of which an operator looks up rows. Canonical weight: (rows, features); a neuron is a row.
 
 A row is the layer's answer to one token, and it is active when that token is looked up: its mean activation is its
 share of all lookups, and a dead row is one that the data never looks up.
@@ -6,30 +6,128 @@ share of all lookups, and a dead row is one that the data never looks up.
 
 from __future__ import annotations
 
-from wua_onnx.layers.layer import Arrangement, Use
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx.layers.axes import readers
+from wua_onnx.layers.dequantize import affine, in_blocks, parameter, unpacked, unreadable
+from wua_onnx.layers.layer import Arrangement, Array, Use
 from wua_onnx.layers.registry import layer_kind
-from wua_onnx.layers.weights import resolve
+from wua_onnx.layers.weights import WeightSource, read, resolve
 from wua_onnx.model.graph import NodeView
+
+_MICROSOFT = "com.microsoft"
+_UNCOUNTED = "the operator counts positions itself and does not show which rows it looks up"
 
 
 @layer_kind("Gather")
+@layer_kind("TorchEmbedding", domain=_MICROSOFT)
 def gather(node: NodeView) -> Use | str | None:
-    """Gather of rows of a constant table, at indices that are no constants."""
+    """Gather of rows of a constant table, at indices that are no constants; of integers, where they are dequantized."""
     table, indices = node.input(0), node.input(1)
     if table not in node.model.constants or indices is None or indices in node.model.constants:
         return None
     source = resolve(table, node.model)
-    if isinstance(source, str):
-        return source
-    if node.attr("axis", 0) % len(source.shape) != 0 or len(source.shape) < 2:
-        return f"Gather along axis {node.attr('axis', 0)} of a constant of shape {list(source.shape)}"
+    if isinstance(source, str) or not source.shape:
+        return source if isinstance(source, str) else None
+    use = _rows(node, source, indices, node.attr("axis", 0) % len(source.shape))
+    decode = _dequantized_behind(node, len(source.shape))
+    return decode if isinstance(decode, str) else replace(use, decode=decode)
+
+
+@layer_kind("EmbedLayerNormalization", domain=_MICROSOFT)
+@layer_kind("QEmbedLayerNormalization", domain=_MICROSOFT)
+def embed_layer_normalization(node: NodeView) -> Iterator[Use | str]:
+    """Three tables whose rows are added: of words, of positions (often counted by the operator), of segments."""
+    quantized = node.op_type.startswith("Q")
+    tables = (
+        (2, 0, "word_embedding"),
+        (3, None if quantized else 8, "position_embedding"),
+        (4, 1, "segment_embedding"),
+    )
+    for table, indices, name in tables:
+        if node.input(table) not in node.model.constants:
+            continue
+        source, problem = resolve(node.input(table), node.model), unreadable(node, table + 6, table + 11)
+        if isinstance(source, str) or (quantized and problem is not None):
+            yield source if isinstance(source, str) else str(problem)
+            continue
+        rows = node.input(indices) if indices is not None else None
+        use = replace(_rows(node, source, rows, 0), parameter=name)
+        yield replace(use, decode=partial(affine, scale=table + 6, zero=table + 11, axis=0)) if quantized else use
+
+
+@layer_kind("GatherBlockQuantized", domain=_MICROSOFT)
+def gather_block_quantized(node: NodeView) -> Use | str | None:
+    """Rows of a table with a scale for each block of a row; several elements in a byte where it is of bytes."""
+    table, indices = node.input(0), node.input(1)
+    if table not in node.model.constants or indices is None:
+        return None
+    source = resolve(table, node.model)
+    problem = unreadable(node, 2, 3)
+    if isinstance(source, str) or problem is not None:
+        return source if isinstance(source, str) else problem
+    dtype = table.dtype if table is not None else None
+    several = 8 // int(node.attr("bits", 4)) if dtype == ir.DataType.UINT8 else 1
+    shape = (*source.shape[:-1], source.shape[-1] * several)
+    use = _rows(node, source, indices, int(node.attr("gather_axis", 0)) % len(shape), shape)
+    return replace(use, decode=_blocks, elements=shape)
+
+
+def _rows(
+    node: NodeView, source: WeightSource, indices: ir.Value | None, axis: int, shape: tuple[int, ...] | None = None
+) -> Use:
+    """Return the use of a table with its rows along `axis`; nothing is read where it is not known which are used."""
+    shape = source.shape if shape is None else shape
+    others = [other for other in range(len(shape)) if other != axis]
     return Use(
         node=node,
         kind="embedding",
         source=source,
-        arrangement=Arrangement.transposing(source.shape),
+        arrangement=Arrangement(
+            shape, (axis, *others), (shape[axis], *([shape[other] for other in others] if others else [1]))
+        ),
         neuron_axis=0,
-        output=indices,
+        output=node.node.outputs[0] if indices is None else indices,
         output_axes=(),
-        reads="lookups",
+        reads="nothing" if indices is None else "lookups",
+        unread=_UNCOUNTED if indices is None else "",
     )
+
+
+def _dequantized_behind(node: NodeView, rank: int) -> Callable[[Array, NodeView], Array] | str | None:
+    """Return how the rows looked up become real numbers, by a DequantizeLinear behind; None where none is."""
+    users = [use.node for use in readers(node.node.outputs[0])]
+    if len(users) != 1 or users[0].op_type != "DequantizeLinear" or node.node.outputs[0].is_graph_output():
+        return None
+    behind = NodeView(users[0], node.model)
+    problem = unreadable(behind, 1, 2)
+    if problem is not None:
+        return problem
+    scale = parameter(behind, 1)
+    output = node.node.outputs[0].shape
+    last = output is not None and int(behind.attr("axis", 1)) in (-1, len(output) - 1)
+    if scale.size > 1 and (scale.ndim != 1 or not last or node.attr("axis", 0) % rank == rank - 1):
+        return "its rows are dequantized in blocks behind the lookup"
+    return lambda stored, _: affine(stored, behind, scale=1, zero=2, axis=-1)
+
+
+def _blocks(stored: Array, node: NodeView) -> Array:
+    """`(q - zero) * scale`, a scale for each block along `quantize_axis`."""
+    bits, scale = int(node.attr("bits", 4)), parameter(node, 2)
+    packed = stored.dtype == np.uint8
+    steps = unpacked(stored, bits) if packed else stored
+    axis = int(node.attr("quantize_axis", 1)) % steps.ndim
+    block = int(node.attr("block_size", 128)) or steps.shape[axis]
+    zeros = np.full(scale.shape, 2.0 ** (bits - 1) if packed else 0.0, np.float32)
+    if node.has(3):
+        source = resolve(node.input(3), node.model)
+        assert not isinstance(source, str)  # declined before
+        given = read(source, node.model)
+        zeros = (unpacked(given, bits)[..., : scale.shape[-1]] if packed else given).astype(np.float32)
+    repeated = np.repeat(zeros, block, axis=axis).take(range(steps.shape[axis]), axis=axis)
+    return in_blocks(steps.astype(np.float32) - repeated, scale, axis, block)

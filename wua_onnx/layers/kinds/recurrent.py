@@ -7,11 +7,13 @@ the hidden units, read in the hidden sequence over the valid steps.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.dequantize import parameter, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import resolve
@@ -19,7 +21,8 @@ from wua_onnx.model.graph import NodeView
 
 # The names of the weights, by input, and the names of the gates in the order of the specification.
 PARAMETERS = {1: "W", 2: "R", 7: "P"}
-GATES = {"LSTM": ("input", "output", "forget", "cell"), "GRU": ("update", "reset", "hidden"), "RNN": ("hidden",)}
+_LSTM = ("input", "output", "forget", "cell")
+GATES = {"LSTM": _LSTM, "GRU": ("update", "reset", "hidden"), "RNN": ("hidden",), "DynamicQuantizeLSTM": _LSTM}
 PEEPHOLES = ("input", "output", "forget")
 _LENGTHS = 4
 
@@ -29,40 +32,68 @@ _LENGTHS = 4
 @layer_kind("RNN")
 def recurrent(node: NodeView) -> Iterator[Use | str]:
     """https://onnx.ai/onnx/operators/onnx__LSTM.html, GRU and RNN likewise."""
-    for index, parameter in PARAMETERS.items():
+    for index, name in PARAMETERS.items():
         if node.input(index) in node.model.constants:
-            yield _use(node, index, parameter)
+            yield _use(node, index, name)
 
 
-def _use(node: NodeView, index: int, parameter: str) -> Use | str:
+@layer_kind("DynamicQuantizeLSTM", domain="com.microsoft")
+def quantized_lstm(node: NodeView) -> Iterator[Use | str]:
+    """LSTM with weights of integers, stored as (directions, in, gates); a scale for all or for each row of a gate."""
+    for index, name in PARAMETERS.items():
+        if node.input(index) not in node.model.constants:
+            continue
+        if name == "P":
+            yield _use(node, index, name)
+            continue
+        scale = 8 if name == "W" else 10
+        problem = unreadable(node, scale, scale + 1)
+        found = problem or _use(node, index, name, inner_first=True)
+        yield found if isinstance(found, str) else replace(found, decode=partial(_dequantized, scale=scale))
+
+
+def _dequantized(stored: Array, node: NodeView, scale: int) -> Array:
+    """`(q - zero) * scale`, for each direction, or for each of its columns."""
+    steps, zeros = (parameter(node, index, 0.0) for index in (scale, scale + 1))
+    steps, zeros = (each.reshape(each.shape[0], 1, -1) if each.ndim else each for each in (steps, zeros))
+    return np.asarray((stored.astype(np.float32) - zeros) * steps)
+
+
+def _use(node: NodeView, index: int, name: str, *, inner_first: bool = False) -> Use | str:
     source = resolve(node.input(index), node.model)
     if isinstance(source, str):
         return source
-    names = PEEPHOLES if parameter == "P" else GATES[node.op_type]
+    names = PEEPHOLES if name == "P" else GATES[node.op_type]
     gates = len(names)
-    directions, hidden = source.shape[0], source.shape[1] // gates
-    if len(source.shape) != (2 if parameter == "P" else 3) or hidden * gates != source.shape[1]:
+    along = 2 if inner_first else 1
+    if len(source.shape) != (2 if name == "P" else 3) or source.shape[along] % gates:
         return f"expected gates of {gates} times the hidden size, got a weight of shape {list(source.shape)}"
-    inner = source.shape[2:]
+    directions, hidden = source.shape[0], source.shape[along] // gates
     batch_first, lengths = bool(node.attr("layout", 0)), node.input(_LENGTHS)
     return Use(
         node=node,
         kind="recurrent",
         source=source,
-        arrangement=Arrangement(
-            (directions, gates, hidden, *inner),
-            (1, 0, 2, *range(3, 3 + len(inner))),
-            (gates, directions * hidden, *inner),
-        ),
+        arrangement=_arrangement(source.shape, gates, inner_first),
         neuron_axis=1,
         output=_sequence(node, directions, hidden, batch_first),
         output_axes=(2, 3) if batch_first else (1, 3),
         reads="output",
         valid=None if lengths is None else (lengths, int(batch_first)),
-        features=_features(node, parameter, directions, batch_first),
-        parameter=parameter,
+        features=_features(node, name, directions, batch_first),
+        parameter=name,
         gates=names,
     )
+
+
+def _arrangement(shape: tuple[int, ...], gates: int, inner_first: bool) -> Arrangement:
+    """Return how (directions, gates · hidden, in), or with the last two swapped, becomes canonical."""
+    if inner_first:
+        directions, inside, hidden = shape[0], shape[1], shape[2] // gates
+        return Arrangement((directions, inside, gates, hidden), (2, 0, 3, 1), (gates, directions * hidden, inside))
+    directions, hidden, inner = shape[0], shape[1] // gates, shape[2:]
+    order = (1, 0, 2, *range(3, 3 + len(inner)))
+    return Arrangement((directions, gates, hidden, *inner), order, (gates, directions * hidden, *inner))
 
 
 def _sequence(node: NodeView, directions: int, hidden: int, batch_first: bool) -> ir.Value:

@@ -1,0 +1,100 @@
+"""Mixtures of experts in one operator. Canonical weight: (in, experts * out), the neurons of one expert together.
+
+The operator holds the experts and does not show what they compute, so the activation of their neurons is not read.
+https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from wua_onnx.layers.dequantize import in_blocks, parameter, unpacked, unreadable
+from wua_onnx.layers.layer import Arrangement, Array, Features, Use
+from wua_onnx.layers.registry import layer_kind
+from wua_onnx.layers.weights import WeightSource, read, resolve
+from wua_onnx.model.graph import NodeView
+
+UNREAD = "the operator for a mixture of experts keeps what its experts compute to itself"
+_MICROSOFT = "com.microsoft"
+
+
+@layer_kind("MoE", domain=_MICROSOFT)
+def mixture(node: NodeView) -> Iterator[Use | str]:
+    """Two or three matrices (experts, out, in): fc1 and fc3 read the tokens, fc2 what the experts made of them."""
+    for index, name in ((2, "fc1"), (4, "fc2"), (6, "fc3")):
+        if node.input(index) in node.model.constants:
+            source = resolve(node.input(index), node.model)
+            yield source if isinstance(source, str) else _use(node, source, source.shape, name)
+
+
+@layer_kind("QMoE", domain=_MICROSOFT)
+def quantized_mixture(node: NodeView) -> Iterator[Use | str]:
+    """The same in a few bits, several in a byte along the inputs, with a scale for each row or block of it."""
+    kind = node.attr("quant_type", b"int")
+    text = kind.decode("utf-8", "replace") if isinstance(kind, bytes) else str(kind)
+    for place, (index, name) in enumerate(((2, "fc1"), (5, "fc2"), (8, "fc3"))):
+        if node.input(index) not in node.model.constants:
+            continue
+        source, zeros = resolve(node.input(index), node.model), 11 + place
+        bits = int(node.attr(f"{name}_expert_weight_bits", 0)) or int(node.attr("expert_weight_bits", 4))
+        problem = unreadable(node, index + 1, zeros)
+        if isinstance(source, str) or problem is not None:
+            yield source if isinstance(source, str) else str(problem)
+        elif text != "int" or node.attr("weights_prepacked", 0) == 1 or not node.has(index + 1):
+            yield f"experts quantized as {text}"
+        elif len(source.shape) != 3 or bits not in (2, 4, 8):
+            yield f"expected experts of rank 3, got {list(source.shape)} of {bits} bits"
+        else:
+            shape = (*source.shape[:2], source.shape[2] * 8 // bits)
+            decode = partial(_decoded, scale=index + 1, zero=zeros, bits=bits)
+            yield replace(_whole(node, source, shape, name), decode=decode, elements=shape)
+
+
+def _use(node: NodeView, source: WeightSource, shape: tuple[int, ...], name: str) -> Use | str:
+    return _whole(node, source, shape, name) if len(shape) == 3 else f"expected experts of rank 3, got {list(shape)}"
+
+
+def _whole(node: NodeView, source: WeightSource, shape: tuple[int, ...], name: str) -> Use:
+    experts, out, inner = shape
+    value = node.input(0) if name != "fc2" else None
+    rank = len(value.shape) if value is not None and value.shape is not None else 2
+    return Use(
+        node=node,
+        kind="experts",
+        source=source,
+        arrangement=Arrangement((experts, out, inner), (2, 0, 1), (inner, experts * out)),
+        neuron_axis=1,
+        output=node.node.outputs[0],
+        output_axes=(),
+        reads="nothing",
+        unread=UNREAD,
+        features=Features(value=value, axes=(rank - 1,), spread=_per_row) if value is not None else None,
+        parameter=name,
+    )
+
+
+def _per_row(features: Array) -> Array:
+    return features[:, None]
+
+
+def _decoded(stored: Array, node: NodeView, *, scale: int, zero: int, bits: int) -> Array:
+    """`(q - zero) * scale`; the middle of the range is the zero by default."""
+    steps = unpacked(stored, bits).astype(np.float32)
+    experts, out, inner = steps.shape
+    scales = parameter(node, scale).reshape(experts, out, -1)
+    blocks = scales.shape[2]
+    zeros = np.full(scales.shape, 2.0 ** (bits - 1), np.float32)
+    source = resolve(node.input(zero), node.model)
+    if not isinstance(source, str):
+        given = read(source, node.model)
+        if given.ndim == 2:  # one for each row, packed along the rows
+            zeros = unpacked(given, bits)[:, :out].reshape(experts, out, 1).astype(np.float32)
+        else:
+            zeros = unpacked(given, bits)[..., :blocks].astype(np.float32)
+    block = -(-inner // blocks)
+    centred = steps - np.repeat(zeros, -(-inner // zeros.shape[2]), axis=2)[..., :inner]
+    return in_blocks(centred, scales, 2, block)
