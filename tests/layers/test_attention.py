@@ -1,0 +1,103 @@
+"""Heads of attention: removed by their rows of the output projection, by their values, by their queries and keys."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from wua_onnx.layers.head_maps import PARTS
+
+from .attention_models import WRITTEN, Case
+from .attention_torch import CASES, UNMAPPED, exported
+from .graphs import Array
+from .removing import Surgery
+
+NOISE = 2e-6  # of the largest output; one operator rounds by 6e-8
+
+
+@cache
+def opened(name: str) -> tuple[Case, Surgery]:
+    made: Case = WRITTEN[name]()
+    return made, Surgery(made.proto, made.feeds)
+
+
+def differs(a: Array, b: Array) -> float:
+    return float(np.abs(a - b).max() / np.abs(a).max())
+
+
+def check_values(surgery: Surgery) -> None:
+    """Without its rows of the output projection, or without its values: the same, and not the original."""
+    for block in surgery.blocks:
+        assert block.kv_heads is not None
+        for kv_head in range(block.kv_heads):
+            group = [head for head, own in enumerate(block.kv_head_of) if own == kv_head]
+            by_rows = surgery.without(surgery.rows(block, group))
+            by_values = surgery.without(surgery.columns(block, "value", kv_head))
+            assert differs(by_rows, by_values) < NOISE
+            assert differs(surgery.original, by_rows) > 1000 * NOISE
+
+
+def check_scores(surgery: Surgery) -> None:
+    """What queries and keys of a head change, they change in that head alone."""
+    for block in surgery.blocks:
+        for head, kv_head in enumerate(block.kv_head_of):
+            for part, own, heads in (
+                ("query", head, [head]),
+                ("key", kv_head, [h for h, group in enumerate(block.kv_head_of) if group == kv_head]),
+            ):
+                columns, rows = surgery.columns(block, part, own), surgery.rows(block, heads)
+                assert differs(surgery.original, surgery.without(columns)) > 100 * NOISE
+                assert differs(surgery.without(rows), surgery.without(rows, columns)) < NOISE
+
+
+def check_whole(surgery: Surgery, heads: int, kv_heads: int) -> None:
+    """Every head has as many columns and rows as every other, and no column has two parts."""
+    for block in surgery.blocks:
+        assert (block.heads, block.kv_heads, block.complete) == (heads, kv_heads, True), block
+        assert block.kv_head_of == tuple(head * kv_heads // heads for head in range(heads))
+        for part in PARTS:
+            for found in block.parts[part]:
+                assert found.reason is None
+                sizes = np.bincount(found.heads[found.heads >= 0])
+                assert set(sizes) == {sizes[0]}
+                assert len(sizes) == (kv_heads if part in ("key", "value") else heads)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_every_head_has_its_columns_and_rows(name: str) -> None:
+    made, surgery = opened(name)
+    assert len(surgery.blocks) == 1
+    check_whole(surgery, made.heads, made.kv_heads)
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_a_head_is_removed_by_its_rows_as_by_its_values(name: str) -> None:
+    check_values(opened(name)[1])
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_queries_and_keys_of_a_head_matter_to_it_alone(name: str) -> None:
+    check_scores(opened(name)[1])
+
+
+@pytest.mark.parametrize(("module", "exporter"), [case for case in CASES if case not in UNMAPPED])
+def test_heads_of_pytorch_modules(module: str, exporter: str) -> None:
+    made, count = exported(module, exporter)
+    surgery = Surgery(made.proto, made.feeds)
+    assert len(surgery.blocks) == count
+    check_whole(surgery, made.heads, made.kv_heads)
+    check_values(surgery)
+    check_scores(surgery)
+
+
+@pytest.mark.parametrize(("module", "exporter"), UNMAPPED)
+def test_attention_that_cannot_be_mapped_is_listed_with_why(module: str, exporter: str) -> None:
+    made, count = exported(module, exporter)
+    surgery = Surgery(made.proto, made.feeds)
+    assert len(surgery.blocks) == count
+    last = surgery.blocks[-1]
+    assert not last.complete
+    assert UNMAPPED[module, exporter] in str(last.query[0].reason)
+    assert all(found.layer or found.reason for maps in last.parts.values() for found in maps)
