@@ -40,7 +40,14 @@ def block(**changes: Any) -> AttentionBlock:
         "heads": HEADS,
         "kv_heads": KV_HEADS,
     }
-    known |= {"kv_head_of": (0, 0, 0, 1, 1, 1), "output": (HeadMap("out", repeated(HEADS)),), **maps, **changes}
+    known |= {
+        "heads": HEADS,
+        "kv_heads": KV_HEADS,
+        "kv_head_of": (0, 0, 0, 1, 1, 1),
+        "output": (HeadMap("out", repeated(HEADS)),),
+        **maps,
+        **changes,
+    }
     return AttentionBlock(**known)
 
 
