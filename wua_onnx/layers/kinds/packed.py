@@ -82,7 +82,7 @@ def _use(node: NodeView, source: WeightSource, inner: int, columns: int, decode:
         node=node,
         kind="dense",
         source=source,
-        arrangement=Arrangement.transposing((columns, inner)),
+        arrangement=Arrangement.transposing((columns, inner), (1, 0)),
         neuron_axis=1,
         output=node.node.outputs[0],
         output_axes=(rank - 1,),
