@@ -282,7 +282,7 @@ class Recorder:
             average = next(a for a in (reading.mean, reading.square, reading.firing) if a is not None)
             return int(average.shape[1])
         return next(
-            self.layers[name].uses[i].source.shape[0] for (name, i), at in self._plan.activations.items() if at == place
+            self.layers[name].uses[i].arrangement.shape[0] for (name, i), at in self._plan.activations.items() if at == place
         )
 
     def _reading(
