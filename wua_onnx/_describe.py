@@ -14,7 +14,8 @@ import onnx_ir as ir
 from wua_onnx import importance
 from wua_onnx.cost import CostReport
 from wua_onnx.importance.gates import gates
-from wua_onnx.importance.score import can_score, combined_mean, measure, scales_of, score
+from wua_onnx.importance.measured import MEMORY, Measured, Memory, measured
+from wua_onnx.importance.score import can_score, combined_mean
 from wua_onnx.layers import Layer, Layers
 from wua_onnx.model.dim_json import to_json
 from wua_onnx.model.dims import total
@@ -73,20 +74,27 @@ def describe_layers(
     statistics: Mapping[str, tuple[NeuronStatistics, ...]],
     criteria: Sequence[str],
     cost: CostReport,
+    memory: int = MEMORY,
 ) -> list[Json]:
-    """Return the JSON of every layer; weights are read once each, layers in parallel."""
+    """Return the JSON of every layer, layers in parallel, the largest first.
+
+    `memory`: bytes for the layers that are in memory at the same time; larger ones are read in slabs.
+    """
+    shared = Memory(memory)
     index = {id(node.node): i for layer in layers.by_name.values() for i, node in enumerate(layer.model.nodes)}
 
-    def describe(item: tuple[str, Layer]) -> Json:
-        name, layer = item
+    def describe(name: str) -> Json:
+        layer = layers.by_name[name]
         places = [index.get(id(use.node.node)) for use in layer.uses]
         known = [cost.by_node[place].cost.macs for place in places if place is not None]
         # What a node inside of a branch or a loop costs is part of the operator around it.
         macs = to_json(total(known)) if len(known) == len(places) else None
-        return {**_head(layer), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria)}
+        return {**_head(layer), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
 
     with ThreadPoolExecutor(_THREADS) as pool:
-        return list(pool.map(describe, layers.by_name.items()))
+        largest_first = sorted(layers.by_name, key=lambda name: -layers.by_name[name].size)
+        found = dict(zip(largest_first, pool.map(describe, largest_first), strict=True))
+    return [found[name] for name in layers.by_name]
 
 
 def _head(layer: Layer) -> Json:
@@ -107,40 +115,35 @@ def _head(layer: Layer) -> Json:
     }
 
 
-def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Sequence[str]) -> Json:
+def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Sequence[str], memory: Memory) -> Json:
     means = combined_mean(layer, statistics) if statistics else None
-    scored: Json = {}
-    non_finite = 0
-    dead: list[int] | None = None
-    for name in criteria:
-        needs = importance.get(name).needs
-        if not can_score(layer, name, statistics):
-            continue
-        scores = score(layer, name, statistics if needs else ())
-        metrics, (edges, counts) = measure(layer, scores, scales_of(layer, name, statistics))
-        sums = importance.neuron_importance(scores, layer.neuron_axis)
-        non_finite = max(non_finite, metrics.non_finite)
-        if dead is None:
-            dead = _dead(layer, statistics, sums)
-        scored[name] = {
-            "metrics": metrics.to_dict(),
-            "baseline": None if metrics.baseline is None else metrics.baseline.to_dict(),
-            "bands": importance.bands(metrics),
-            "between_neurons": metrics.between_neurons,
-            "within_neurons": metrics.within_neurons,
-            "histogram": {"edges": [float(x) for x in edges], "counts": [int(x) for x in counts]},
-            "neuron_importance": [float(x) for x in np.sort(sums)[::-1][:SHOWN_NEURONS]],
-        }
-        if layer.uses[0].gates:
-            found = gates(scores, layer.uses[0].gates, layer.neuron_axis)
-            scored[name]["gates"] = [gate.to_dict() for gate in found]
+    found = {name: measured(layer, name, statistics, memory) for name in criteria if can_score(layer, name, statistics)}
+    first = next(iter(found.values()), None)
+    dead = None if first is None else _dead(layer, statistics, first.neurons)
     return {
         "mean_activation": _summary(means, statistics),
         "dead": None if dead is None else dead[:LISTED_DEAD],
         "dead_neurons": None if dead is None else len(dead),
-        "non_finite": non_finite,
-        "criteria": scored,
+        "non_finite": max((each.metrics.non_finite for each in found.values()), default=0),
+        "criteria": {name: _criterion(layer, each) for name, each in found.items()},
     }
+
+
+def _criterion(layer: Layer, found: Measured) -> Json:
+    metrics, (edges, counts) = found.metrics, found.histogram
+    data: Json = {
+        "metrics": metrics.to_dict(),
+        "baseline": None if metrics.baseline is None else metrics.baseline.to_dict(),
+        "bands": importance.bands(metrics),
+        "between_neurons": metrics.between_neurons,
+        "within_neurons": metrics.within_neurons,
+        "histogram": {"edges": [float(x) for x in edges], "counts": [int(x) for x in counts]},
+        "neuron_importance": [float(x) for x in np.sort(found.neurons)[::-1][:SHOWN_NEURONS]],
+    }
+    if found.scores is not None:
+        of_gates = gates(found.scores, layer.uses[0].gates, layer.neuron_axis)
+        data["gates"] = [gate.to_dict() for gate in of_gates]
+    return data
 
 
 def _dead(layer: Layer, statistics: tuple[NeuronStatistics, ...], sums: Array) -> list[int]:
@@ -189,7 +192,7 @@ def describe_coverage(layers: Layers, missing: Mapping[str, str]) -> Json:
     """Return the account of the parameters: analysed, declined with the reason, and layers `missing` a recording."""
     return {
         "parameters": layers.parameters,
-        "analysed": sum(layer.size for layer in layers.by_name.values()),
+        "analysed": sum(layer.stored for layer in layers.by_name.values()),
         "declined": [{"name": item.name, "elements": item.elements, "reason": item.reason} for item in layers.declined],
         "unrecorded": [
             {"name": name, "elements": layers.by_name[name].size, "reason": reason} for name, reason in missing.items()
