@@ -20,8 +20,9 @@ Array: TypeAlias = np.ndarray[Any, Any]
 Layers: TypeAlias = "Iterable[tuple[str, Array]]"
 
 # Of the largest absolute value of an output, by the narrowest type in which the model computes. The mantissa of
-# float16 has 11 bits, that of bfloat16 8: one rounding is 5e-4 or 4e-3, and roundings add up over layers.
-_TOLERANCES = {ir.DataType.BFLOAT16: 5e-2, ir.DataType.FLOAT16: 1e-2}
+# float16 has 11 bits, that of bfloat16 8: one rounding is 5e-4 or 4e-3, and roundings add up over layers. A step of
+# an 8-bit quantization is 8e-3.
+_TOLERANCES = {ir.DataType.BFLOAT16: 5e-2, ir.DataType.FLOAT16: 1e-2, ir.DataType.INT8: 5e-2}
 TOLERANCE = 1e-3
 
 
@@ -34,11 +35,13 @@ class Example:
         outputs: the arrays that came out, in the order of the ONNX outputs.
         layers: runs the samples once more and returns what each layer made of them, by its path, in the order in
             which they ran; only called to find the layer that goes wrong.
+        narrow: float16 or bfloat16, where the framework computes in it and the model does not.
     """
 
     feeds: Mapping[str, Array]
     outputs: tuple[Array, ...]
     layers: Callable[[], Layers] | None = None
+    narrow: ir.DataType | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,8 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
 
     Raises:
         ConversionError: the model does not run, has other outputs, or one differs by more than 1e-3 of its largest
-            absolute value (1e-2 where it computes in float16, 5e-2 in bfloat16); whole numbers must be the same
-            unless it computes in one of those.
+            absolute value (1e-2 where it computes in float16, 5e-2 in bfloat16 or 8-bit steps); whole numbers must be
+            the same unless it computes in one of those.
         MissingDependency: there is no onnxruntime.
     """
     narrow = _narrowest(model)
@@ -74,6 +77,7 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
             f"{where}: expected outputs of shapes {[list(array.shape) for array in example.outputs]} "
             f"as in the framework, got {[list(array.shape) for array in got]} from the converted model"
         )
+    narrow = narrow or example.narrow
     tolerance = _TOLERANCES.get(narrow, TOLERANCE) if narrow is not None else TOLERANCE
     worst = 0.0
     for name, expected, found in zip(names, example.outputs, got, strict=True):
@@ -91,7 +95,9 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
 
 
 def _narrowest(model: ir.Model) -> ir.DataType | None:
-    """Return bfloat16 or float16 where anything in the model is of that type."""
+    """Return bfloat16 or float16 where anything in the model is of that type, int8 where it is quantized."""
+    if any(node.op_type == "QuantizeLinear" for node in model.graph.all_nodes()):
+        return ir.DataType.INT8
     found = {value.dtype for graph in model.graphs() for value in graph.initializers.values()}
     found |= {output.dtype for node in model.graph.all_nodes() for output in node.outputs}
     found |= {value.dtype for value in model.graph.inputs}

@@ -11,19 +11,28 @@ from typing import Any
 from wua_onnx.errors import ConversionError
 
 from . import _examples
+from ._base import Module
+from ._check import Layers
+from ._factory import build
 from ._quiet import converting
+from ._tf_examples import Array, plain
 from ._tf_functions import Traced, spec_for, traced
 from ._tf_import import import_package
 
 
-def load(path: Path) -> Any:
-    """Return the model in a .keras or .h5 file.
+def load(path: Path, factory: str | None = None) -> Any:
+    """Return the model in a .keras or .h5 file; `factory` builds it where the file holds weights alone.
 
     Raises:
         ConversionError: the file is damaged, or holds a layer that is code (`Lambda`) or of a class of its author's.
     """
     keras = import_package("keras")
     _check_backend(str(path))
+    if factory is not None:
+        model = build(factory)
+        with converting(str(path), f"the weights of {factory}"):
+            model.load_weights(path)
+        return model
     try:
         with converting(str(path), "a model made of Keras's own layers"):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -41,7 +50,8 @@ def _check_backend(where: str) -> None:
     backend = import_package("keras").config.backend()
     if backend != "tensorflow":
         raise ConversionError(
-            f"{where}: expected Keras on its TensorFlow backend, got {backend!r}: set KERAS_BACKEND=tensorflow"
+            f"{where}: expected Keras on its TensorFlow or PyTorch backend, got {backend!r}: save the model as "
+            "a .keras file and convert that with KERAS_BACKEND=tensorflow"
         )
 
 
@@ -130,22 +140,18 @@ def _recording(model: Any) -> Iterator[dict[str, str]]:
     """
     tf = import_package("tensorflow")
     scopes: dict[str, str] = {}
+    # An LSTM layer and its cell are one layer to its author.
+    cells = {id(layer.cell) for layer in _every_layer(model) if hasattr(layer, "cell")}
 
     def wrapped(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            scopes.setdefault(tf.get_current_name_scope(), layer.name)
+            scopes.setdefault(tf.get_current_name_scope(), "" if id(layer) in cells else layer.name)
             return call(*args, **kwargs)
 
         return recorded
 
-    layers = [layer for layer in _every_layer(model) if "call" not in vars(layer)]
-    try:
-        for layer in layers:
-            vars(layer)["call"] = wrapped(layer, layer.call)
+    with _wrapping(model, wrapped):
         yield scopes
-    finally:
-        for layer in layers:
-            vars(layer).pop("call", None)
 
 
 def _paths(scopes: dict[str, str]) -> dict[str, str]:
@@ -158,5 +164,57 @@ def _paths(scopes: dict[str, str]) -> dict[str, str]:
         parts = scope.split("/")
         around = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
         parent = next((paths[outer] for outer in around if outer in paths), None)
-        paths[scope] = "" if parent is None else f"{parent}/{scopes[scope]}".lstrip("/")
+        paths[scope] = "" if parent is None else f"{parent}/{scopes[scope]}".strip("/")
     return paths
+
+
+def modules(model: Any, scopes: dict[str, str]) -> dict[str, Module]:
+    """Return the class of each layer by its path; `scopes` are those that `trace` returned."""
+    classes = {layer.name: type(layer).__qualname__ for layer in _every_layer(model)}
+    names = {path: path.rpartition("/")[2] for path in scopes.values() if path}
+    return {path: Module(class_name=classes[name], line=None) for path, name in names.items() if name in classes}
+
+
+def outputs_of_layers(model: Any, X: Any, arrays: list[Array]) -> Callable[[], Layers]:
+    """Return a function that runs the model on the arrays and returns the output of each layer that makes one tensor.
+
+    The first layer to end comes first; layers are named by their path.
+    """
+
+    def run() -> Layers:
+        keras = import_package("keras")
+        structure, _ = _inputs(model, X, "")
+        made: dict[str, Array] = {}
+        stack: list[str] = []
+
+        def wrapped(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
+            def recorded(*args: Any, **kwargs: Any) -> Any:
+                stack.append("" if layer is model else layer.name)
+                output = call(*args, **kwargs)
+                path = "/".join(filter(None, stack))
+                stack.pop()
+                if path and hasattr(output, "shape"):
+                    made.pop(path, None)
+                    made[path] = plain(output)
+                return output
+
+            return recorded
+
+        with _wrapping(model, wrapped):
+            model(keras.tree.pack_sequence_as(structure, arrays), training=False)
+        return list(made.items())
+
+    return run
+
+
+@contextlib.contextmanager
+def _wrapping(model: Any, wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
+    """Replace the `call` of every layer by `wrapped(layer, call)` for the body."""
+    layers = [layer for layer in _every_layer(model) if "call" not in vars(layer)]
+    try:
+        for layer in layers:
+            vars(layer)["call"] = wrapped(layer, layer.call)
+        yield
+    finally:
+        for layer in layers:
+            vars(layer).pop("call", None)

@@ -73,3 +73,9 @@ def _random(spec: Any, dims: Dims, generator: np.random.Generator) -> Array:
     if dtype.kind == "f":
         return generator.standard_normal(tuple(shape)).astype(dtype)
     return generator.integers(0, 2, tuple(shape)).astype(dtype)
+
+
+def plain(value: Any) -> Array:
+    """Return a tensor as an array; NumPy has no bfloat16, its values are those of float32."""
+    array = np.asarray(value)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

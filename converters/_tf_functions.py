@@ -54,6 +54,38 @@ def from_saved_model(folder: Path, signature: str | None = None) -> Traced:
     return traced(signatures[wanted], holder=loaded)
 
 
+def from_frozen_graph(path: Path, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> Traced:
+    """Return the graph in a frozen .pb file, from its placeholders to the operators that nothing reads.
+
+    Args:
+        path: a serialized GraphDef whose weights are constants.
+        inputs: names of the tensors to begin at in place of the placeholders.
+        outputs: names of the tensors to end at, where others than the last ones are meant.
+
+    Raises:
+        ConversionError: the file is no GraphDef, or has no such tensors.
+    """
+    tf = import_package("tensorflow")
+    definition = tf.compat.v1.GraphDef()
+    with converting(str(path), "a frozen TensorFlow graph"):
+        definition.ParseFromString(path.read_bytes())
+        read = {name.lstrip("^").partition(":")[0] for node in definition.node for name in node.input}
+        idle = ("NoOp", "Const", "Assert", "Placeholder")
+        first = inputs or tuple(node.name for node in definition.node if node.op == "Placeholder")
+        last = outputs or tuple(n.name for n in definition.node if n.name not in read and n.op not in idle)
+        graph = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
+
+        def tensors(names: tuple[str, ...]) -> list[Any]:
+            return [graph.graph.as_graph_element(name if ":" in name else f"{name}:0") for name in names]
+
+        function = graph.prune(tensors(first), tensors(last))
+    specs = tuple(
+        tf.TensorSpec(tensor.shape, tensor.dtype, name=tensor.name.partition(":")[0]) for tensor in function.inputs
+    )
+    names = tuple(name.partition(":")[0] for name in last)
+    return Traced(function=function, specs=specs, variables=(), outputs=names, holder=graph)
+
+
 def from_function(function: Any, X: Any, where: str, holder: Any = None) -> Traced:
     """Return the graph of a tf.function for its signature, or for one made from X: its batch, axis 0, is free.
 

@@ -17,12 +17,21 @@ from . import _base
 from ._quiet import converting
 from ._tf_functions import Traced
 from ._tf_import import import_package
+from ._upcast import upcast
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
 
 
-def translate(traced: Traced, where: str) -> ir.Model:
-    """Return the ONNX graph of a traced function.
+def narrow(traced: Traced) -> ir.DataType | None:
+    """Return bfloat16 where the function computes in it."""
+    types = {tensor.dtype.name for op in traced.function.graph.get_operations() for tensor in op.outputs}
+    return ir.DataType.BFLOAT16 if "bfloat16" in types else None
+
+
+def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
+    """Return the ONNX graph of a traced function, and what to tell the user.
+
+    tf2onnx writes bfloat16 as now one, now another type; such a function becomes one in float32.
 
     Raises:
         ConversionError: tf2onnx fails, or leaves operators of TensorFlow in the graph.
@@ -35,13 +44,21 @@ def translate(traced: Traced, where: str) -> ir.Model:
     source = SimpleNamespace(get_concrete_function=lambda *_: traced.function)
     with converting(where, "operators that ONNX can express"), _numpy_product():
         proto, storage = tf2onnx.convert.from_function(
-            source, (), opset=OPSET, large_model=large, custom_op_handlers={"Erfc": (_erfc, [])}
+            source,
+            (),
+            opset=OPSET,
+            large_model=large,
+            custom_op_handlers=_handlers(),
         )
+    cautions: tuple[str, ...] = ()
+    if narrow(traced) is not None:
+        proto = upcast(proto, (onnx.TensorProto.BFLOAT16, onnx.TensorProto.FLOAT16))
+        cautions = (f"{where}: computes in bfloat16, which tf2onnx does not write: the converted model is in float32",)
     model: ir.Model = ir.from_proto(proto)
     if storage is not None:
         _restore_weights(model, storage.name_to_tensor_data)
     _bind_captured(model, traced)
-    return model
+    return model, cautions
 
 
 def check_operators(model: ir.Model, where: str) -> None:
@@ -68,6 +85,11 @@ def _is_operator(op_type: str, version: int, domain: str) -> bool:
     return True
 
 
+def _handlers() -> dict[str, tuple[Any, list[str]]]:
+    """Return what writes the operators that tf2onnx does not know."""
+    return {"Erfc": (_erfc, []), "Bucketize": (_bucketize, [])}
+
+
 def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
     """Write Erfc, which Keras's exact GELU is made of, as 1 - Erf(x): ONNX has no operator of that name."""
     dtype, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
@@ -76,6 +98,28 @@ def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
     one = ctx.make_const(f"{name}/one", np.array(1, ir.DataType(dtype).numpy()))
     erf = ctx.make_node("Erf", inputs, name=f"{name}/Erf", shapes=[shape], dtypes=[dtype])
     ctx.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs, shapes=[shape], dtypes=[dtype])
+
+
+def _bucketize(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """Write Bucketize, which Keras's Discretization is made of, as the number of boundaries that a value reaches."""
+    boundaries = np.array(node.get_attr("boundaries").floats, np.float32)
+    inputs, outputs, shape = list(node.input), list(node.output), ctx.get_shape(node.output[0])
+    ctx.remove_node(node.name)
+    cast = ctx.make_node("Cast", inputs, attr={"to": onnx.TensorProto.FLOAT}, name=f"{name}/Cast")
+    last = ctx.make_const(f"{name}/axis", np.array([-1], np.int64)).output[0]
+    column = ctx.make_node("Unsqueeze", [cast.output[0], last], name=f"{name}/Unsqueeze")
+    edges = ctx.make_const(f"{name}/boundaries", boundaries).output[0]
+    reached = ctx.make_node("GreaterOrEqual", [column.output[0], edges], name=f"{name}/GreaterOrEqual")
+    ones = ctx.make_node("Cast", reached.output, attr={"to": onnx.TensorProto.INT32}, name=f"{name}/Ones")
+    ctx.make_node(
+        "ReduceSum",
+        [ones.output[0], last],
+        attr={"keepdims": 0},
+        name=name,
+        outputs=outputs,
+        shapes=[shape],
+        dtypes=[onnx.TensorProto.INT32],
+    )
 
 
 @contextlib.contextmanager

@@ -27,7 +27,7 @@ def import_package(name: str) -> Any:
     try:
         # TensorFlow's native code logs to the process's stderr while it loads; 3 leaves its fatal errors.
         level = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "3")
-        with environment(TF_CPP_MIN_LOG_LEVEL=level), _native_stderr_discarded(), warnings.catch_warnings():
+        with environment(TF_CPP_MIN_LOG_LEVEL=level), native_stderr_discarded(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return importlib.import_module(name)
     except ImportError as error:
@@ -36,7 +36,7 @@ def import_package(name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _native_stderr_discarded() -> Iterator[None]:
+def native_stderr_discarded() -> Iterator[None]:
     """Send what is written to file descriptor 2 nowhere; Python's own sys.stderr object stays the same."""
     try:
         kept = os.dup(2)

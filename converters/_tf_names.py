@@ -7,15 +7,20 @@ become `dense_1/MatMul` and `dense_1/kernel`.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
+
+from ._trace import Parameters
 
 Variables = Sequence[tuple[str, Any]]
 _CALL = "StatefulPartitionedCall"  # the scope that a loaded signature wraps around everything
+_READ = re.compile(r"/[^/]+/ReadVariableOp.*$")  # how the weight of `dense` is named: dense/Cast/ReadVariableOp
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -38,17 +43,18 @@ def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> 
             node.name = _unused(new, taken)
     taken = {str(value.name) for value in _values(model)}
     owners: dict[str, tuple[str, str]] = {}
+    known = {path for path in scopes.values() if path}
     for old, value in list(model.graph.initializers.items()):
         layer, new = _relative(old, scopes)
         parameter = paths.get(old, "").rpartition("/")[2]
         if parameter and layer is None:
-            # A constant made while folding, outside of every scope: the layer is that of its user.
-            layer = next((runs_in[user] for user in value.consumers()), None)
+            # A constant made while folding, outside of every scope: the layer is that of its user or its variable.
+            layer = next((runs_in[user] for user in value.consumers()), None) or _layer_of(paths[old], known)
         if parameter:
             new = paths[old] if layer is None else f"{layer}/{parameter}".lstrip("/")
         if new != old:
             value.name = _unused(new, taken)
-        if layer and value.shape is not None and len(value.shape) > 1:
+        if layer and value.shape is not None and len(value.shape) > 1 and "bias" not in parameter:
             owners[str(value.name)] = layer, parameter
     owned = Counter(layer for layer, _ in owners.values())
     return {
@@ -83,28 +89,29 @@ def _values(model: ir.Model) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
+def _layer_of(path: str, known: Set[str]) -> str | None:
+    """Return the longest part of the path of a variable that is the path of a layer."""
+    parts = path.split("/")[:-1]
+    ends = ((start, end) for end in range(len(parts), 0, -1) for start in range(end))
+    return next((found for start, end in ends if (found := "/".join(parts[start:end])) in known), None)
+
+
 def _paths_by_value(model: ir.Model, variables: Variables) -> dict[str, str]:
     """Return the path of the variable that each initializer holds, by its name.
 
-    Size, minimum and maximum decide, which no permutation of axes changes. Values that several variables share
-    (zeros, ones) tell nothing and are left out.
+    Values that several variables share (zeros, ones) tell nothing and are left out.
     """
-    known: dict[Any, set[str]] = {}
-    for path, variable in variables:
-        known.setdefault(_fingerprint(variable.numpy()), set()).add(path)
+    of_path = dict(variables)
+    sizes = {path: math.prod(variable.shape) for path, variable in variables}
+    parameters = Parameters(sizes, lambda path: np.asarray(of_path[path].numpy()))
     found = {}
     for name, value in model.graph.initializers.items():
         if value.const_value is not None and len(value.const_value.shape) > 0:
-            candidates = known.get(_fingerprint(value.const_value.numpy()), set())
-            if len(candidates) == 1:
-                found[name] = next(iter(candidates))
+            array = value.const_value.numpy()
+            path = parameters.named(array) or (parameters.stacked(array) if array.ndim > 2 else None)
+            if path is not None:
+                found[name] = path
     return found
-
-
-def _fingerprint(array: Any) -> tuple[int, float, float]:
-    if array.size == 0 or array.dtype.kind not in "fiu":
-        return (array.size, 0.0, 0.0)
-    return (array.size, float(array.min()), float(array.max()))
 
 
 def scopes_of_variables(model: ir.Model, variables: Variables) -> dict[str, str]:
@@ -128,6 +135,37 @@ def scopes_of_variables(model: ir.Model, variables: Variables) -> dict[str, str]
             scopes.setdefault(scope, path)
             scopes.setdefault("/".join(outer), "")
     return scopes
+
+
+def scopes_of_nodes(model: ir.Model) -> dict[str, str]:
+    """Return the path of layer names for name scopes of a graph without variables (frozen, TensorFlow Lite).
+
+    A scope that stands around everything belongs to the model. Numbers are dropped where no two scopes then become
+    one. Where several operators were fused, their names stand one after the other, and the last one counts.
+    """
+    for node in model.graph.all_nodes():
+        node.name = str(node.name).rpartition(";")[2]
+    names = [str(node.name) for node in model.graph.all_nodes()]
+    weights = (n for n, v in model.graph.initializers.items() if v.shape is not None and len(v.shape) > 1)
+    names += [_READ.sub("", name) for name in weights]
+    scopes = {"/".join(parts[:end]) for parts in (name.split("/") for name in names) for end in range(1, len(parts))}
+    outer = {scope.partition("/")[0] for scope in scopes}
+    top = outer.pop() if len(outer) == 1 else None
+    found = {}
+    for scope in scopes:
+        parts = scope.split("/")[top is not None :]
+        found[scope] = "/".join(_NUMBER.sub("", part) for part in parts)
+    meant = Counter(found.values())
+    return {scope: path if meant[path] == 1 else scope for scope, path in found.items()}
+
+
+def name_inputs(model: ir.Model) -> None:
+    """Take the number of the tensor from the names of inputs: `x` in place of `x:0`."""
+    taken = {str(value.name) for value in _values(model)}
+    for value in model.graph.inputs:
+        plain = str(value.name).removesuffix(":0")
+        if plain not in taken:
+            value.name = plain
 
 
 def _match(name: str, layers: set[str]) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 import numpy as np
 import onnx
@@ -11,27 +11,27 @@ from onnx import TensorProto, numpy_helper
 _TYPE_ATTRIBUTES = ("to", "dtype")
 
 
-def upcast(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of the model in which float32 stands for bfloat16."""
+def upcast(model: onnx.ModelProto, types: Container[int] = (TensorProto.BFLOAT16,)) -> onnx.ModelProto:
+    """Return a copy of the model in which float32 stands for `types`."""
     made = onnx.ModelProto()
     made.CopyFrom(model)
     for graph in _graphs(made.graph):
         for tensor in graph.initializer:
-            _tensor(tensor)
+            _tensor(tensor, types)
         for value in (*graph.input, *graph.output, *graph.value_info):
-            if value.type.tensor_type.elem_type == TensorProto.BFLOAT16:
+            if value.type.tensor_type.elem_type in types:
                 value.type.tensor_type.elem_type = TensorProto.FLOAT
         for node in graph.node:
             for attribute in node.attribute:
-                if attribute.name in _TYPE_ATTRIBUTES and attribute.i == TensorProto.BFLOAT16:
+                if attribute.name in _TYPE_ATTRIBUTES and attribute.i in types:
                     attribute.i = TensorProto.FLOAT
                 elif attribute.type == onnx.AttributeProto.TENSOR:
-                    _tensor(attribute.t)
+                    _tensor(attribute.t, types)
     return made
 
 
-def _tensor(tensor: TensorProto) -> None:
-    if tensor.data_type == TensorProto.BFLOAT16:
+def _tensor(tensor: TensorProto, types: Container[int]) -> None:
+    if tensor.data_type in types:
         tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor).astype(np.float32), tensor.name))
 
 

@@ -5,22 +5,24 @@ https://github.com/onnx/tensorflow-onnx
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-
-import numpy as np
 
 from wua_onnx.errors import ConversionError
 
 from . import _keras, _tf_functions
-from ._base import Draft, Example
+from ._base import Draft, Example, Module
+from ._check import Layers
 from ._factory import Recipe
 from ._kinds import Kind
 from ._quiet import converting
-from ._tf_examples import Array, Dims, arrays_for
+from ._tf_examples import Array, Dims, arrays_for, plain
 from ._tf_functions import Traced
-from ._tf_graph import check_operators, translate
+from ._tf_graph import check_operators, narrow, translate
 from ._tf_import import import_package
-from ._tf_names import name_dimensions, name_outputs, rename, scopes_of_variables
+from ._tf_lite import draft_tflite
+from ._tf_names import name_dimensions, name_inputs, name_outputs, rename, scopes_of_nodes, scopes_of_variables
 
 
 def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Draft, str]:
@@ -35,7 +37,10 @@ def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Dr
     """
     model = recipe.model
     if kind is Kind.TFLITE_FILE:
-        raise ConversionError(f"{model}: expected a Keras model or a SavedModel folder, got TFLite: not supported yet")
+        return draft_tflite(model, X, dims), str(model)
+    if kind is Kind.FROZEN_GRAPH:
+        traced = _tf_functions.from_frozen_graph(model, recipe.inputs, recipe.outputs)
+        return _draft(traced, None, X, dims, str(model)), str(model)
     if kind is Kind.SAVED_MODEL:
         return _draft(_tf_functions.from_saved_model(model, recipe.signature), None, X, dims, str(model)), str(model)
     if kind in (Kind.TF_FUNCTION, Kind.TF_MODULE):
@@ -44,38 +49,52 @@ def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Dr
         return _draft(find(model, X, where), None, X, dims, where), where
     where = str(model) if kind is Kind.KERAS_FILE else f"Keras model {model.name!r}"
     if kind is Kind.KERAS_FILE:
-        model = _keras.load(model)
+        model = _keras.load(model, recipe.factory)
     traced, scopes = _keras.trace(model, X, where)
-    return _draft(traced, scopes, X, dims, where), where
+    classes = _keras.modules(model, scopes)
+    return _draft(traced, scopes, X, dims, where, partial(_keras.outputs_of_layers, model, X), classes), where
 
 
-def _draft(traced: Traced, scopes: dict[str, str] | None, X: Any, dims: Dims, where: str) -> Draft:
-    model = translate(traced, where)
-    layers = rename(model, scopes_of_variables(model, traced.variables) if scopes is None else scopes, traced.variables)
+def _draft(
+    traced: Traced,
+    scopes: dict[str, str] | None,
+    X: Any,
+    dims: Dims,
+    where: str,
+    layers_of: Callable[[list[Array]], Callable[[], Layers]] | None = None,
+    modules: dict[str, Module] | None = None,
+) -> Draft:
+    model, cautions = translate(traced, where)
+    name_inputs(model)
+    if scopes is None:
+        scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)
+    layers = rename(model, scopes_found if scopes is None else scopes, traced.variables)
     check_operators(model, where)
-    cautions: tuple[str, ...] = ()
     arrays = arrays_for(traced.specs, X, dims, where)
     try:
         outputs = _run(traced, arrays, where)
     except ConversionError as error:
         if X is not None:
             raise
-        outputs, cautions = (
-            None,
-            (f"the outputs were not compared: random inputs of the declared shapes fail: {error}",),
-        )
+        outputs = None
+        cautions += (f"the outputs were not compared: random inputs of the declared shapes fail: {error}",)
     samples = next((array.shape[0] for array in arrays if array.ndim), None)
     name_dimensions(model, samples, [array.shape for array in outputs or ()])
     name_outputs(model, traced.outputs)
     names = {str(value.name) for value in model.graph.inputs}
     feeds = {spec.name: array for spec, array in zip(traced.specs, arrays, strict=True) if spec.name in names}
+    example = None
+    if outputs is not None:
+        layers_run = layers_of(arrays) if layers_of is not None else None
+        example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced))
     return Draft(
         model=model,
         framework="keras" if scopes is not None else "tensorflow",
         framework_version=str(import_package("keras" if scopes is not None else "tensorflow").__version__),
         layer_names=layers,
-        example=None if outputs is None else Example(feeds=feeds, outputs=outputs),
+        example=example,
         warnings=cautions,
+        modules=modules or {},
     )
 
 
@@ -85,8 +104,8 @@ def _run(traced: Traced, arrays: list[Array], where: str) -> tuple[Array, ...]:
     left = iter(arrays)
     args, kwargs = tf.nest.map_structure(
         lambda leaf: tf.constant(next(left)) if isinstance(leaf, tf.TensorSpec) else leaf,
-        traced.function.structured_input_signature,
+        traced.function.structured_input_signature or (traced.specs, {}),
     )
     shapes = ", ".join(f"{array.dtype} {list(array.shape)}" for array in arrays)
     with converting(f"{where} on {shapes}", "a model that accepts its inputs"):
-        return tuple(np.asarray(made) for made in tf.nest.flatten(traced.function(*args, **kwargs)))
+        return tuple(plain(made) for made in tf.nest.flatten(traced.function(*args, **kwargs)))
