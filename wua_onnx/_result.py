@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx import findings
+from wua_onnx._attention import AttentionAudit
 from wua_onnx._files import write_text
 from wua_onnx._layer_audit import LayerAudit, LiveLayer
 from wua_onnx.cost import CostReport
@@ -59,6 +60,11 @@ class Audit:
         """Measured times beside the count (JSON of `wua_onnx.observe.Profile`), or `error`; None if not asked for."""
         found = self._data.get("profile")
         return None if found is None else MappingProxyType(found)
+
+    @cached_property
+    def attention(self) -> tuple[AttentionAudit, ...]:
+        """The heads of each attention, in the order of the file."""
+        return tuple(AttentionAudit.from_dict(block) for block in self._data.get("attention", ()))
 
     @property
     def coverage(self) -> Mapping[str, Any]:

@@ -83,7 +83,25 @@ ON_CONSTANTS = "(float[N, 5] x) => (float[] y) { e = Exp(w) y = MatMul(x, e) }"
 UNKNOWN = "(float[N, 5] x) => (float[] y) { a = acme.Foo(x) b = acme.Foo(a) y = MatMul(b, w) }"
 DUPLICATE = ((("a", "b", "c"), 64),)
 
+
 # rule, what makes it speak, where, part of the evidence, severity, params, confidence
+def heads(**changes: Any) -> tuple[dict[str, Any], ...]:
+    """Return an attention of four heads of which there is nothing to say."""
+    part = [{"layer": "qkv", "mapped": 8, "reason": None}]
+    calm = {
+        "name": "layer.0.attention",
+        "heads": 4,
+        "parts": dict.fromkeys(("query", "key", "value", "output"), part),
+        "head_importance": [3.0, 4.0, 5.0, 4.0],
+        "effective": 3.9,
+        "similarity": [0.2, 0.1, 0.2, 0.1],
+        "most_similar": [2, 3, 0, 1],
+        "dead_heads": [],
+    }
+    return ({**calm, **changes},)
+
+
+UNMAPPED = {"layer": None, "mapped": 0, "reason": "computed by Foo"}
 SPEAKS: list[tuple[str, Evidence, str, str, str, int | None, str]] = [
     (
         "unused-rows",
@@ -206,6 +224,33 @@ SPEAKS: list[tuple[str, Evidence, str, str, str, int | None, str]] = [
         None,
         "exact",
     ),
+    (
+        "redundant-heads",
+        evidence(attention=heads(similarity=[0.97, 0.1, 0.97, 0.1], head_importance=[3.0, 4.0, 5.0, 0.1])),
+        "layer.0.attention",
+        "heads 2 do the same as another (cosine above 0.95); heads 3 have less than 10% of an equal share",
+        "medium",
+        None,
+        "not verified",
+    ),
+    (
+        "dead-heads",
+        evidence(attention=heads(dead_heads=[1, 3])),
+        "layer.0.attention",
+        "the values of heads 1, 3 of 4 are 0 on the data",
+        "high",
+        None,
+        "measured",
+    ),
+    (
+        "unmapped-attention",
+        evidence(attention=heads(parts={"query": [UNMAPPED]}, head_importance=None, similarity=None, dead_heads=None)),
+        "layer.0.attention",
+        "query: computed by Foo",
+        "info",
+        None,
+        "exact",
+    ),
     ("not-recorded", evidence(recording_error="no kernel"), "recording", "no kernel", "high", None, "exact"),
 ]
 
@@ -239,6 +284,9 @@ SILENT: dict[str, Evidence] = {
     ),
     "no dead neurons known": evidence([layer(dead_neurons=None)]),
     "another criterion": evidence([layer(criteria={})]),
+    "heads that differ": evidence(attention=heads()),
+    "heads without importance": evidence(attention=heads(head_importance=None, similarity=None, dead_heads=None)),
+    "dead attention": evidence(attention=heads(head_importance=[0.0] * 4)),
 }
 
 

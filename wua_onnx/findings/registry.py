@@ -72,6 +72,7 @@ class Evidence:
         samples: how many were recorded; None without a recording.
         unrecorded: why a layer has no recording although there is one, by name.
         duplicates: groups of parameters with equal elements, by name, and the elements of one.
+        attention: the JSON of each attention.
     """
 
     model: Model
@@ -84,6 +85,7 @@ class Evidence:
     samples: int | None = None
     unrecorded: Mapping[str, str] = field(default_factory=dict)
     duplicates: tuple[tuple[tuple[str, ...], int], ...] = ()
+    attention: tuple[Mapping[str, Any], ...] = ()
 
 
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]
@@ -116,6 +118,7 @@ def find(evidence: Evidence) -> list[Finding]:
 
 
 def _load() -> None:
-    from wua_onnx.findings import rules
+    from wua_onnx.findings import head_rules, rules
 
     assert rules
+    assert head_rules

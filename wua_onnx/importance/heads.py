@@ -74,20 +74,28 @@ def circuit_similarity(value: Array, value_heads: Array, output: Array, output_h
         output_heads: the head of each row.
 
     Returns:
-        None where a head has another number of columns than of rows.
+        None where a head has another number of columns than of rows. In the precision of the weights.
     """
     count = int(max(value_heads.max(initial=NONE), output_heads.max(initial=NONE))) + 1
-    columns = [np.asarray(value[:, value_heads == head], np.float64) for head in range(count)]
-    rows = [np.asarray(output[output_heads == head], np.float64) for head in range(count)]
-    if not count or any(v.shape[1] != o.shape[0] or not v.size for v, o in zip(columns, rows, strict=True)):
+    sizes = np.bincount(value_heads[value_heads != NONE], minlength=count)
+    if not count or (sizes == 0).any() or (sizes != np.bincount(output_heads[output_heads != NONE])).any():
         return None
+    columns, rows = value[:, _by_head(value_heads)], output[_by_head(output_heads)]
+    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
     products = np.empty((count, count))
-    for g in range(count):
-        for h in range(g, count):
-            products[g, h] = products[h, g] = ((columns[g].T @ columns[h]) * (rows[g] @ rows[h].T)).sum()
+    for head, (start, size) in enumerate(zip(starts, sizes, strict=True)):
+        own = slice(start, start + size)
+        both = (columns[:, own].T @ columns) * (rows[own] @ rows.T)
+        products[head] = np.add.reduceat(both.sum(axis=0, dtype=np.float64), starts)
     norms = np.sqrt(np.maximum(np.diag(products), 0.0))
     scale = np.outer(norms, norms)
     return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > 0))
+
+
+def _by_head(heads: Array) -> Array:
+    """Return the indices that belong to a head, those of head 0 first."""
+    order = np.argsort(heads, kind="stable")
+    return np.asarray(order[heads[order] != NONE])
 
 
 def dead_heads(dead_columns: Array, value_heads: Array, count: int) -> list[int]:
