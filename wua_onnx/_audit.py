@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wua_onnx import _describe as describe
 from wua_onnx import findings, importance
+from wua_onnx._attention import describe_attention
 from wua_onnx._duplicates import duplicates
 from wua_onnx._layer_audit import LiveLayer
 from wua_onnx._profiled import profiled
@@ -67,7 +68,8 @@ def analyze(
             256 at most.
         device: "cpu" or "cuda".
         recording: a recording made before with `Recorder`, or the file it was saved to, instead of X.
-        statistics: what to record of each neuron beside mean |a|: "square", "firing", "range", "histogram".
+        statistics: what to record of each neuron beside mean |a|: "square", "firing", "range", "histogram",
+            "map" (where the channels of a convolution fire).
         mask: the input of shape (samples, positions) that is 0 at padded positions, which count in no mean; by default
             the one whose name says so (attention_mask). False for none.
         isolate: run onnxruntime in a child process, so that a crash there costs the recorded part only.
@@ -214,6 +216,7 @@ def _assemble(
     criteria = settings["criterion"]
     parts = describe.describe_layers(layers, statistics, criteria, report)
     totals = describe.describe_totals(parts, criteria[0])
+    attention = describe_attention(source.model, layers, statistics, criteria[0])
     evidence = findings.Evidence(
         model=source.model,
         cost=report,
@@ -225,6 +228,7 @@ def _assemble(
         samples=recorded.samples if recorded is not None else None,
         unrecorded=recorded.missing if recorded is not None else {},
         duplicates=duplicates(source.model),
+        attention=tuple(attention),
     )
     data = {
         "schema_version": SCHEMA_VERSION,
@@ -237,6 +241,7 @@ def _assemble(
         "totals": totals,
         "coverage": describe.describe_coverage(layers, recorded.missing if recorded is not None else {}),
         "layers": parts,
+        "attention": attention,
         "findings": [finding.to_dict() for finding in findings.find(evidence)],
         "diagrams": {
             "graph": graph_json(source.model, report, parts, criteria[0]),
