@@ -15,6 +15,7 @@ from wua_onnx._profiled import profiled
 from wua_onnx._result import SCHEMA_VERSION, Audit
 from wua_onnx._sources import Source, opened, with_sample
 from wua_onnx.cost import CostReport
+from wua_onnx.cost.estimates import estimates
 from wua_onnx.diagrams.from_audit import graph_json, neurons_json
 from wua_onnx.errors import DataError, RunError, WuaError
 from wua_onnx.layers import Layers, find_layers
@@ -236,6 +237,7 @@ def _assemble(
         "model": {**describe.describe_model(source.model, checker), **source.origin},
         "settings": settings,
         "cost": report.to_dict(),
+        "estimates": estimates(report),
         "recording": _recording_json(recorded, problem),
         "profile": profile,
         "totals": totals,

@@ -8,6 +8,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import wua_onnx as wua
+from wua_onnx.cost.estimates import estimates
 
 IN, OUT = 7, 13
 
@@ -23,7 +24,7 @@ def dense(batch: int | str) -> onnx.ModelProto:
 @pytest.mark.parametrize("batch", [1, 5, "batch"])
 def test_figures_are_of_one_sample(batch: int | str) -> None:
     report = wua.cost(dense(batch))
-    found = report.to_dict()["estimates"]
+    found = estimates(report)
     training = report.training(samples=1)
     assert found["per"] == "sample"
     assert found["forward"] == training.forward == 2 * IN * OUT
@@ -35,4 +36,10 @@ def test_figures_are_of_one_sample(batch: int | str) -> None:
 def test_the_report_read_from_json_gives_the_same() -> None:
     report = wua.cost(dense("batch"))
     again = type(report).from_dict(report.to_dict())
-    assert again.to_dict()["estimates"] == report.to_dict()["estimates"]
+    assert estimates(again) == estimates(report)
+
+
+def test_an_audit_has_them_beside_its_count() -> None:
+    audit = wua.analyze(dense(5)).to_dict()
+    assert audit["estimates"]["forward"] == 2 * IN * OUT
+    assert "estimates" not in audit["cost"]

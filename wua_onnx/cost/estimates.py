@@ -1,4 +1,7 @@
-"""What an audit says of training and of energy: figures of one sample, and an estimate with its constants."""
+"""What an audit says of training and of energy: figures of one sample, and an estimate with its constants.
+
+They stand beside the count in the JSON of an audit, never in it.
+"""
 
 from __future__ import annotations
 

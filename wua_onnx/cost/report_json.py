@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from wua_onnx.cost.estimates import estimates
 from wua_onnx.cost.groups import Group
 from wua_onnx.cost.lifetimes import Lifetime
 from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, Observed, intensity
@@ -41,7 +40,6 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "batch": to_json(report.batch),
         "trainable": to_json(report.trainable),
         "backward": {"macs": to_json(report.backward.macs), "flops": to_json(report.backward.flops)},
-        "estimates": estimates(report),
         "observed": None if report.observed is None else asdict(report.observed),
         "symbols": list(report.symbols),
         "dims": dict(report.dims),

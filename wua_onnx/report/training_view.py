@@ -54,9 +54,9 @@ class TrainingView:
     constants: tuple[Fact, ...]
 
 
-def training_view(cost: Json) -> TrainingView | None:
-    """Return the section from the `cost` part of an audit; None where it was written without estimates."""
-    found = cost.get("estimates")
+def training_view(audit: Json) -> TrainingView | None:
+    """Return the section of an audit; None where its JSON was written without estimates."""
+    cost, found = audit["cost"], audit.get("estimates")
     if found is None:
         return None
     energies = found["energy"] or {}

@@ -69,7 +69,7 @@ def page(audit: Json) -> Page:
         criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
         layers=tuple(layer_row(layer, index, macs) for index, layer in enumerate(layers)),
         cost=cost_view(audit["cost"]),
-        training=training_view(audit["cost"]),
+        training=training_view(audit),
         method=method,
     )
 
