@@ -29,8 +29,8 @@ class Neurons:
     """The neurons of a layer: columns of a dense layer, filters, hidden units, rows of a table.
 
     Arrays have one value per neuron, shape (neurons,), and are computed when asked for. What was not recorded is None:
-    ask for it by `analyze(..., statistics=["firing", "range", "square"])`. Of several uses of one weight those that
-    see it as the first does are averaged; extremes are over all of them.
+    ask for it by `analyze(..., statistics=["firing", "range", "square", "map"])`. Of several uses of one weight those
+    that see it as the first does are averaged; extremes are over all of them.
 
     Raises:
         WuaError: an array of an audit that was read from JSON, where there are none.
@@ -84,6 +84,11 @@ class Neurons:
         """Min a; needs the statistic "range"."""
         found = [part.smallest for part in self._recorded() if part.smallest is not None]
         return np.minimum.reduce(found) if found else None
+
+    @property
+    def map(self) -> Array | None:
+        """Where neurons fire: mean |a| at every position, shape (neurons, ...); needs the statistic "map"."""
+        return self._average("map")
 
     @property
     def dead(self) -> tuple[int, ...] | None:

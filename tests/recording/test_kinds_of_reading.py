@@ -157,6 +157,15 @@ def test_padded_positions_are_left_out(size: int) -> None:
     assert not np.allclose(unmasked.layers["w"][0].mean, hidden.mean(0), rtol=1e-3)
 
 
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_where_channels_fire(size: int) -> None:
+    x = rand(N, 3, 7, 5)
+    proto = model("(float[N, 3, 7, 5] x) => (float[] y) { y = Conv(x, w) }", {"w": rand(2, 3, 3, 3)})
+    found = recorded(proto, x, batch_size=size, statistics=["map"]).layers["w"][0]
+    y = session(proto).run(None, {"x": x})[0]
+    close(found.map, np.abs(y).mean(0), rtol=1e-5)
+
+
 def test_histograms_and_kept_outputs() -> None:
     x = rand(N, 5)
     proto = model("(float[N, 5] x) => (float[] y) { a = MatMul(x, w) y = Tanh(a) }", {"w": rand(5, 3)})

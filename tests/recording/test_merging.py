@@ -17,7 +17,7 @@ from wua_onnx.recording.statistics import NeuronStatistics
 from .models import N, images, mlp, model, rand, resnet
 from .test_kinds_of_reading import T, masked_model, recurrent
 
-EVERYTHING = ("square", "firing", "range", "histogram", "features")
+EVERYTHING = ("square", "firing", "range", "histogram", "map", "features")
 
 
 def same(a: Recording, b: Recording, within: float = 1e-6) -> None:

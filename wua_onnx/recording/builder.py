@@ -36,6 +36,7 @@ class Results:
         shape: of the activation, where the graph does not tell how many values were averaged.
         counts: how many positions of each unit are valid; beside means over all positions, padded ones as zeros.
         values: the whole activation, or the rows looked up.
+        map: mean |a| over the samples at every position.
         summed: the averages are sums, and `counts` says of how many values: the tap is inside of a branch or a loop.
     """
 
@@ -47,6 +48,7 @@ class Results:
     shape: ir.Value | None = None
     counts: ir.Value | None = None
     values: ir.Value | None = None
+    map: ir.Value | None = None
     summed: bool = False
 
 
@@ -148,6 +150,9 @@ class Builder:
             results.firing = self._mean(tap, self.cast(above, ir.DataType.FLOAT))
         if "histogram" in tap.statistics:
             results.values = self._valid(tap, source, masks, np.nan)
+        if tap.has_map and tap.sample_axis is not None and tap.masked_axis is None:
+            absolute = masked if tap.non_negative else self.op("Abs", [masked])
+            results.map = self.reduction("ReduceMean", absolute, [tap.sample_axis])
         if tap.fixed_positions is None:
             results.shape = self.op("Shape", [value])
         if lengths is not None:

@@ -41,11 +41,13 @@ class Outputs:
     shape: str | None
     counts: str | None
     values: str | None
+    map: str | None
     summed: bool
 
     def names(self) -> list[str]:
         """Return every output to fetch."""
-        others = (self.square, self.firing, self.largest, self.smallest, self.shape, self.counts, self.values)
+        extremes = (self.largest, self.smallest)
+        others = (self.square, self.firing, *extremes, self.shape, self.counts, self.values, self.map)
         return [*self.means, *(name for name in others if name is not None)]
 
 
@@ -89,8 +91,8 @@ def instrument(
         model: the model, its batch dimension not bound.
         layers: the layers to record.
         batch_axis: the axis of the inputs along which samples lie.
-        statistics: what to record of the neurons, of "mean", "square", "firing", "range", "histogram"; "features" for
-            the mean square of what the weights are multiplied with.
+        statistics: what to record of the neurons, of "mean", "square", "firing", "range", "histogram", "map"; "features"
+            for the mean square of what the weights are multiplied with.
         precise: places whose means are taken in double precision.
         mask: which positions are valid.
 
@@ -249,7 +251,7 @@ def _outputs(results: Results, bodies: Bodies, graph: ir.Graph) -> Outputs:
             graph.outputs.append(value)
         return value.name
 
-    fields = ("square", "firing", "largest", "smallest", "shape", "counts", "values")
+    fields = ("square", "firing", "largest", "smallest", "shape", "counts", "values", "map")
     singles = {field: getattr(results, field) for field in fields}
     return Outputs(
         means=tuple(name(value) for value in results.means),

@@ -27,6 +27,7 @@ class Reading:
         mean, square, firing: averages by unit and neuron, float64; None where not recorded.
         largest, smallest: extremes by neuron.
         rows: the rows looked up, one after the other.
+        map: mean |a| over the samples at every position, shape (neurons, ...); `samples` are how many.
         histogram: how many values fell in each bin, see `histogram_of`.
     """
 
@@ -38,6 +39,8 @@ class Reading:
     smallest: Array | None = None
     rows: Array | None = None
     histogram: Array | None = None
+    map: Array | None = None
+    samples: int = 0
 
     def without(self, copies: Reading, share: float) -> Reading:
         """Return the averages without `share` of the values, which are those of `copies`."""
@@ -83,6 +86,8 @@ def read(tap: Tap, outputs: Outputs, results: Results, samples: int) -> Reading 
         histogram=None
         if outputs.values is None
         else histogram_of(_first(results[outputs.values], tap.sample_axis, samples)),
+        map=None if outputs.map is None else _map(tap, results[outputs.map]),
+        samples=samples,
         **{name: None if array is None else array * scale for name, array in averages.items()},
     )
 
@@ -140,6 +145,13 @@ def _extreme(tap: Tap, name: str | None, results: Results) -> Array | None:
         return None
     array, order = results[name], sorted(tap.axes)
     return np.transpose(array, [order.index(axis) for axis in tap.axes]).reshape(-1)
+
+
+def _map(tap: Tap, array: Array) -> Array:
+    """Return an average over samples with the neurons first, and the positions in the order of the tensor."""
+    left = [axis for axis in range(len(tap.dims)) if axis != tap.sample_axis]
+    moved = np.transpose(array, [left.index(axis) for axis in (*tap.axes, *tap.reduced)]).astype(np.float64)
+    return moved.reshape(-1, *moved.shape[len(tap.axes) :])
 
 
 def _positions(tap: Tap, outputs: Outputs, results: Results, units: int) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ from wua_onnx.running.isolated import IsolatedSession
 Array: TypeAlias = np.ndarray[Any, Any]
 Progress: TypeAlias = "Callable[[int, int | None], None]"  # samples done, samples in all where known
 
-STATISTICS = ("mean", "square", "firing", "range", "histogram", "features")
+STATISTICS = ("mean", "square", "firing", "range", "histogram", "map", "features")
 DEFAULT_BATCH = 32
 
 
@@ -72,8 +72,8 @@ class Recorder:
         model: a path, an `onnx.ModelProto`, an `onnx_ir.Model` or a loaded `Model` whose batch is not bound.
         layers: the layers to record; all of them by default.
         activation: "post" or "pre", see `wua_onnx.analyze`.
-        statistics: what to record of each neuron: "mean" of |a| (always), "square", "firing", "range", "histogram";
-            "features" for the norms of what the weights are multiplied with.
+        statistics: what to record of each neuron: "mean" of |a| (always), "square", "firing", "range", "histogram",
+            "map"; "features" for the norms of what the weights are multiplied with.
         batch_axis: the axis of the inputs along which samples lie.
         batch_size: samples in a run; the model's own where it is fixed, else 32 by default.
         mask: the input of shape (samples, positions) that is 0 at padded positions, which are left out; by default the
@@ -282,7 +282,9 @@ class Recorder:
             average = next(a for a in (reading.mean, reading.square, reading.firing) if a is not None)
             return int(average.shape[1])
         return next(
-            self.layers[name].uses[i].arrangement.shape[0] for (name, i), at in self._plan.activations.items() if at == place
+            self.layers[name].uses[i].arrangement.shape[0]
+            for (name, i), at in self._plan.activations.items()
+            if at == place
         )
 
     def _reading(

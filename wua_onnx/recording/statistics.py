@@ -31,6 +31,8 @@ class NeuronStatistics:
         largest, smallest: max a and min a of each neuron; None where not recorded.
         rms: sqrt(mean a²) of each neuron; None where not recorded.
         firing_rate: share of a > 0 of each neuron; None where not recorded.
+        map: mean |a| over the samples at every position (of an image, say), shape (neurons, ...); None where it was not
+            recorded, or where positions are not the same for every sample.
         histogram: values of all neurons by sign and power of 2, see `wua_onnx.recording.reading.histogram_of`.
         input_norms: ‖x‖₂ over every sample and position of each feature that comes in; None where not recorded.
     """
@@ -45,6 +47,7 @@ class NeuronStatistics:
     rms: Array | None = None
     firing_rate: Array | None = None
     histogram: Array | None = None
+    map: Array | None = None
     input_norms: Array | None = None
 
     def dead(self, smooth: bool) -> Array:
@@ -78,6 +81,7 @@ class Accumulator:
         self.smallest: Array | None = None
         self.rows: Array | None = None
         self.histogram: Array | None = None
+        self.map: Array | None = None  # Σ |a| over the samples
 
     def add(self, reading: Reading) -> None:
         """Add what a run returned; `reading` has as many neurons as there are."""
@@ -99,6 +103,8 @@ class Accumulator:
         self.largest = _joined(np.maximum, self.largest, reading.largest)
         self.smallest = _joined(np.minimum, self.smallest, reading.smallest)
         self.histogram = _joined(np.add, self.histogram, reading.histogram)
+        if reading.map is not None:
+            self.map = _joined(np.add, self.map, reading.map * reading.samples)
 
     def merge(self, other: Accumulator) -> None:
         """Add what another accumulator of the same tap holds."""
@@ -118,6 +124,7 @@ class Accumulator:
         self.smallest = _joined(np.minimum, self.smallest, other.smallest)
         self.rows = _joined(np.add, self.rows, other.rows)
         self.histogram = _joined(np.add, self.histogram, other.histogram)
+        self.map = _joined(np.add, self.map, other.map)
 
     def to_arrays(self) -> dict[str, Array]:
         """Return everything held, as named arrays."""
@@ -170,6 +177,7 @@ class Accumulator:
             rms=rms,
             firing_rate=averages.get("firing"),
             histogram=self.histogram,
+            map=None if self.map is None else self.map / max(self.units, 1),
             input_norms=input_norms,
         )
 
@@ -202,7 +210,7 @@ class Accumulator:
         return np.asarray(np.sqrt(np.maximum(squares, 0.0) * self.units / (self.units - 1)) / self.positions)
 
 
-_OPTIONAL = ("shift", "largest", "smallest", "rows", "histogram")
+_OPTIONAL = ("shift", "largest", "smallest", "rows", "histogram", "map")
 
 
 def _joined(join: Any, mine: Array | None, theirs: Array | None) -> Array | None:

@@ -32,7 +32,8 @@ class Tap:
         sample_axis: along which samples lie; None where they cannot be told apart.
         non_negative: its values are never below 0.
         statistics: what is recorded, of "mean" (of |a|), "square" (mean of a²), "firing" (share of a > 0), "range"
-            (smallest and largest a), "histogram" (of a, in powers of 2); "lookups" for the rows that an index names.
+            (smallest and largest a), "histogram" (of a, in powers of 2), "map" (mean of |a| at every position of an
+            image, say); "lookups" for the rows that an index names.
         precise: its means are taken in double precision.
         lengths: how many positions of each sample are valid, from the model itself; None where all are.
         masked_axis: the axis along which a mask tells valid positions from padded ones; None where none does.
@@ -68,10 +69,16 @@ class Tap:
         return tuple(a for a in range(len(self.dims)) if a in self.axes or a == self.sample_axis)
 
     @property
+    def has_map(self) -> bool:
+        """Whether positions are the same for every sample, so that a mean over samples has a meaning."""
+        sizes = [self.dims[axis] for axis in self.reduced]
+        return "map" in self.statistics and self.sample_axis is not None and len(sizes) > 0 and _all_known(sizes)
+
+    @property
     def fixed_positions(self) -> int | None:
         """Values averaged for each neuron and unit, where the graph alone tells; None otherwise."""
         sizes = [self.dims[axis] for axis in self.reduced]
-        if not all(isinstance(size, int) for size in sizes):
+        if not _all_known(sizes):
             return None
         return int(np.prod([size for size in sizes if isinstance(size, int)], dtype=np.int64))
 
@@ -84,6 +91,10 @@ class Tap:
         """Return whether single precision drifts where the reduced axes have `lengths` (None: not known yet)."""
         pairs = zip(lengths, self.blocks, strict=True)
         return not self.precise and any(n is not None and n // block > LONGEST for n, block in pairs)
+
+
+def _all_known(sizes: Sequence[Dim | None]) -> bool:
+    return all(isinstance(size, int) for size in sizes)
 
 
 def _block(dims: Sequence[Dim | None], axis: int) -> int:
