@@ -91,8 +91,8 @@ def instrument(
         model: the model, its batch dimension not bound.
         layers: the layers to record.
         batch_axis: the axis of the inputs along which samples lie.
-        statistics: what to record of the neurons, of "mean", "square", "firing", "range", "histogram", "map"; "features"
-            for the mean square of what the weights are multiplied with.
+        statistics: what to record of the neurons, of "mean", "square", "firing", "range", "histogram", "map";
+            "features" for the mean square of what the weights are multiplied with.
         precise: places whose means are taken in double precision.
         mask: which positions are valid.
 
