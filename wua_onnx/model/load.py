@@ -17,7 +17,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from wua_onnx.errors import ModelError, NotOnnxError, ShapeError
-from wua_onnx.model import external, inlining, loops, more_shapes, symbols, wire
+from wua_onnx.model import external, inlining, loops, more_shapes, sparse, symbols, wire
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import check_size, clean
 
@@ -129,6 +129,7 @@ def _recognise(head: bytes, problem: object) -> str:
 
 
 def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
+    proto = sparse.written_out(proto)
     try:
         with silent("onnx_ir"):  # it writes text of the file to stderr
             return ir.from_proto(proto)
