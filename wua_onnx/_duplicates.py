@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -17,21 +18,31 @@ _SMALLEST = 64  # elements; equal scales and biases of a few elements are no new
 def duplicates(model: Model) -> tuple[tuple[tuple[str, ...], int], ...]:
     """Return groups of parameters with the same type, shape and elements: (names, elements of one).
 
-    Only tensors that share type and shape with another one are read.
+    Only tensors that share type, shape and their first and last elements with another one are read whole.
     """
-    alike: dict[tuple[ir.DataType, tuple[int, ...]], list[ir.Value]] = {}
+    same_shape: dict[tuple[ir.DataType, tuple[int, ...]], list[ir.Value]] = {}
     for value in parameter_values(model):
         tensor = value.const_value
         if tensor is not None and tensor.size >= _SMALLEST:
-            alike.setdefault((tensor.dtype, tuple(tensor.shape.numpy())), []).append(value)
+            same_shape.setdefault((tensor.dtype, tuple(tensor.shape.numpy())), []).append(value)
+    alike: dict[tuple[object, ...], list[ir.Value]] = {}
+    for key, values in same_shape.items():
+        for value in values if len(values) > 1 else ():
+            alike.setdefault((key, _ends(model.weight(value))), []).append(value)
     groups: dict[bytes, list[ir.Value]] = {}
-    for key, values in alike.items():
+    for known, values in alike.items():
         if len(values) > 1:
             for value in values:
                 content = np.ascontiguousarray(model.weight(value)).view(np.uint8).data
-                groups.setdefault(repr(key).encode() + hashlib.blake2b(content).digest(), []).append(value)
+                groups.setdefault(repr(known).encode() + hashlib.blake2b(content).digest(), []).append(value)
     return tuple(
         (tuple(clean(value.name) for value in values), int(values[0].const_value.size))
         for values in groups.values()
         if len(values) > 1 and values[0].const_value is not None
     )
+
+
+def _ends(array: np.ndarray[Any, Any]) -> bytes:
+    """Return the first and last elements as bytes."""
+    flat = array.reshape(-1)
+    return flat[:_SMALLEST].tobytes() + flat[-_SMALLEST:].tobytes()

@@ -11,8 +11,8 @@ import pytest
 
 from wua_onnx.errors import WuaError
 from wua_onnx.importance import LayerMetrics, histogram, layer_metrics
-from wua_onnx.importance.histogram import open_ranges as open_for_histogram
-from wua_onnx.importance.metrics import metrics_of, open_ranges
+from wua_onnx.importance.histogram import histogram_ranges
+from wua_onnx.importance.metrics import metric_ranges, metrics_of
 from wua_onnx.importance.streaming import distribution
 
 Array = np.ndarray[Any, Any]
@@ -44,7 +44,7 @@ def streamed(importance: Array, rows: int) -> tuple[LayerMetrics, tuple[Array, A
     def chunks() -> Iterator[Array]:
         return (importance[at : at + rows] for at in range(0, len(importance), rows))
 
-    cells = distribution(chunks, lambda found: [*open_ranges(found), *open_for_histogram(found)])
+    cells = distribution(chunks, lambda found: [*metric_ranges(found), *histogram_ranges(found)])
     finite = np.where(np.isfinite(importance), importance, 0).astype(np.float64) / (cells.peak or 1.0)
     return metrics_of(cells, finite.sum(axis=0)), histogram(importance, ranking=cells)
 
@@ -88,7 +88,7 @@ def test_against_brute_force(name: str) -> None:
 
 def test_wider_numbers_may_come_late() -> None:
     narrow, wide = LAYERS["Gaussian"], LAYERS["double"] * 1e40
-    cells = distribution(lambda: iter([narrow, wide]), open_ranges)
+    cells = distribution(lambda: iter([narrow, wide]), metric_ranges)
     both = np.concatenate([narrow.astype(np.float64).ravel(), wide.ravel()])
     assert cells.size == both.size
     assert cells.total * cells.peak == pytest.approx(both.sum(), rel=1e-12)
@@ -104,4 +104,4 @@ def test_bounds_are_in_the_json() -> None:
 
 def test_negative_importance_is_refused() -> None:
     with pytest.raises(WuaError, match=r"expected values >= 0, got -0\.5"):
-        distribution(lambda: iter([np.array([1, -0.5], dtype=np.float32)]), open_ranges)
+        distribution(lambda: iter([np.array([1, -0.5], dtype=np.float32)]), metric_ranges)

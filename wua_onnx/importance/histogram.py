@@ -42,7 +42,7 @@ def histogram(importance: Array, bins: int = 40, *, ranking: Distribution | None
     return edges, np.diff([zeros, *below, ranking.size]).astype(np.int64)
 
 
-def open_ranges(cells: Cells, bins: int = 40) -> list[tuple[float, float]]:
+def histogram_ranges(cells: Cells, bins: int = 40) -> list[tuple[float, float]]:
     """The ranges of importances that have to be told apart for the histogram."""
     zeros = cells.count_zeros()
     tails = cells.value_bounds(_tail(cells, zeros))

@@ -136,7 +136,7 @@ def metrics_of(spread: Distribution, neuron_sums: Array) -> LayerMetrics:
     )
 
 
-def open_ranges(cells: Cells) -> list[tuple[float, float]]:
+def metric_ranges(cells: Cells) -> list[tuple[float, float]]:
     """The ranges of importances that have to be told apart for the metrics."""
     ranges = [cells.value_bounds(cells.size - count) for c in COVERAGE_SHARES for count in cells.covering_bounds(c)]
     reference = _reference_bounds(cells)

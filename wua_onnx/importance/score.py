@@ -9,9 +9,8 @@ from dataclasses import replace
 import numpy as np
 
 from wua_onnx.importance import baseline, criteria
-from wua_onnx.importance.histogram import histogram
-from wua_onnx.importance.metrics import LayerMetrics, layer_metrics
-from wua_onnx.importance.ranking import Array, rank
+from wua_onnx.importance.metrics import LayerMetrics
+from wua_onnx.importance.ranking import Array
 from wua_onnx.layers import Layer
 from wua_onnx.recording.statistics import NeuronStatistics
 
@@ -80,28 +79,16 @@ def scales_of(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -
     )
 
 
-def measure(layer: Layer, scores: Array, scales: Array | None) -> tuple[LayerMetrics, tuple[Array, Array]]:
-    """Return the metrics of `scores` beside those of an untrained layer, and their histogram; one sort in all.
-
-    Args:
-        layer: the layer.
-        scores: importances, in the shape of the canonical weight.
-        scales: what the criterion multiplies |w| with, see `scales_of`.
-    """
-    ranking = rank(scores)
-    metrics = layer_metrics(scores, layer.neuron_axis, ranking=ranking)
-    return replace(metrics, baseline=_untrained(layer, scales)), histogram(scores, ranking=ranking)
-
-
-def _untrained(layer: Layer, scales: Array | None) -> LayerMetrics:
+def untrained(layer: Layer, scales: Array | None) -> LayerMetrics:
+    """Return the metrics of an untrained layer like `layer`; `scales`: see `scales_of`."""
     varying = [axis for axis, size in enumerate(scales.shape) if size != 1] if scales is not None else []
     if scales is None or not set(varying) - {layer.neuron_axis}:
         return baseline.untrained(
             layer.shape, layer.neuron_axis, None if scales is None else _per_neuron(layer, scales)
         )
     groups = math.prod(layer.shape[axis] for axis in varying)
-    untrained = baseline.untrained((groups, layer.size // groups), 0, scales.reshape(-1))
-    return replace(untrained, between_neurons=math.nan, within_neurons=math.nan)  # groups are no neurons
+    drawn = baseline.untrained((groups, layer.size // groups), 0, scales.reshape(-1))
+    return replace(drawn, between_neurons=math.nan, within_neurons=math.nan)  # groups are no neurons
 
 
 def _per_neuron(layer: Layer, scales: Array) -> Array:

@@ -1,0 +1,128 @@
+"""Weights read in slabs: the same as read whole, in memory that does not grow with the weight."""
+
+from __future__ import annotations
+
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from wua_onnx.importance.measured import Memory, _in_slabs, measured
+from wua_onnx.layers import Layer, find_layers
+from wua_onnx.layers.chunks import read_slab, slabs
+from wua_onnx.model.load import load
+from wua_onnx.recording.statistics import NeuronStatistics
+
+_IN, _OUT = 37, 53
+_RNG = np.random.default_rng(11)
+
+
+def layer_of(nodes: list[onnx.NodeProto], weight: np.ndarray, folder: Path, inputs: dict[str, list[int]]) -> Layer:
+    """The only layer of a model with this weight, read from a file."""
+    ins = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()]
+    outs = [helper.make_tensor_value_info(node.output[0], TensorProto.FLOAT, None) for node in nodes if node.name]
+    graph = helper.make_graph(nodes, "one", ins, outs, [numpy_helper.from_array(weight, "w")])
+    path = folder / "one.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+    (layer,) = find_layers(load(path)).by_name.values()
+    return layer
+
+
+def dense(folder: Path) -> Layer:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="a")
+    return layer_of([node], _RNG.standard_normal((_IN, _OUT)).astype(np.float32), folder, {"x": [1, _IN]})
+
+
+def transposed(folder: Path) -> Layer:
+    node = helper.make_node("Gemm", ["x", "w"], ["y"], name="a", transB=1, alpha=0.3)
+    return layer_of([node], _RNG.standard_normal((_OUT, _IN)).astype(np.float32), folder, {"x": [1, _IN]})
+
+
+def cast(folder: Path) -> Layer:
+    nodes = [
+        helper.make_node("Cast", ["w"], ["c"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["c"], ["t"], perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "t"], ["y"], name="a"),
+    ]
+    return layer_of(nodes, _RNG.standard_normal((_OUT, _IN)).astype(np.float16), folder, {"x": [1, _IN]})
+
+
+def convolution(folder: Path) -> Layer:
+    node = helper.make_node("Conv", ["x", "w"], ["y"], name="a")
+    return layer_of([node], _RNG.standard_normal((31, 7, 3, 5)).astype(np.float32), folder, {"x": [1, 7, 11, 13]})
+
+
+def tied(folder: Path) -> Layer:
+    """One weight, used as it is and transposed."""
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["y"], name="a"),
+        helper.make_node("Gemm", ["z", "w"], ["v"], name="b", transB=1),
+    ]
+    weight = _RNG.standard_normal((_IN, _OUT)).astype(np.float32)
+    return layer_of(nodes, weight, folder, {"x": [1, _IN], "z": [1, _OUT]})
+
+
+BUILDERS = [dense, transposed, cast, convolution, tied]
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("most", [1, 400, 10**6])
+def test_slabs_make_up_the_weight(build, most: int, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    layer = build(tmp_path)
+    pieces = slabs(layer, most)
+    assert pieces is not None
+    for index, factor in enumerate(layer.factors):
+        parts = [read_slab(layer, index, piece) for piece in pieces]
+        whole = np.concatenate([weight for weight, _, _ in parts], axis=parts[0][2]) * np.float32(factor)
+        np.testing.assert_array_equal(whole, layer.weight(index))
+        oriented = np.transpose(whole / np.float32(factor), parts[0][1])
+        np.testing.assert_allclose(oriented, layer.weight(0) / np.float32(layer.factors[0]), rtol=1e-6)
+
+
+@pytest.mark.parametrize("build", BUILDERS)
+@pytest.mark.parametrize("criterion", ["magnitude", "activation", "activation_normalized"])
+def test_slabs_measure_as_the_whole(build, criterion: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+    layer = build(tmp_path)
+    statistics = [
+        NeuronStatistics(mean=_RNG.random(size), standard_error=np.zeros(size), positions=3 + index, non_finite=0)
+        for index, use in enumerate(layer.uses)
+        for size in [use.arrangement.shape[use.neuron_axis]]
+    ]
+    whole = measured(layer, criterion, statistics, Memory(1 << 40))
+    # 65,536 weights are the smallest slab, so that the slabs of these layers are asked for by themselves.
+    pieces = slabs(layer, 200)
+    assert pieces is not None
+    assert len(pieces) > 3
+    got = _in_slabs(layer, criterion, statistics if criterion != "magnitude" else (), pieces)
+    bound = got.metrics.error_bound
+    for name in ("sum", "entropy", "between_neurons", "within_neurons", "effective", "gini"):
+        wanted = getattr(whole.metrics, name)
+        assert getattr(got.metrics, name) == pytest.approx(wanted, rel=1e-6, abs=bound.get(name, 0.0)), name
+    for name in ("sparsity", "relative_sparsity", "coverage"):
+        assert getattr(got.metrics, name) == pytest.approx(
+            getattr(whole.metrics, name), abs=bound.get(name, 0.0) + 2 / layer.size
+        ), name
+    np.testing.assert_allclose(got.neurons, whole.neurons, rtol=1e-5)
+    assert got.metrics.baseline == whole.metrics.baseline
+
+
+def test_a_large_weight_takes_little_memory(tmp_path: Path) -> None:
+    """A weight of 72 MB takes 360 MB to sort; in slabs it takes less than itself."""
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="a")
+    weight = _RNG.standard_normal((6007, 3001), dtype=np.float32)
+    layer = layer_of([node], weight, tmp_path, {"x": [1, 6007]})
+    expected = np.abs(weight).sum(dtype=np.float64)
+    size = weight.nbytes
+    del weight
+    tracemalloc.start()
+    try:
+        found = measured(layer, "magnitude", (), Memory(8 << 20))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found.metrics.sum == pytest.approx(expected, rel=1e-9)
+    assert found.metrics.error_bound["gini"] < 1e-6
+    assert peak < size

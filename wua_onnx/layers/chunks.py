@@ -1,0 +1,132 @@
+"""Reading a big weight in slabs, so that no more than a slab of it is ever in memory.
+
+The file is mapped anew for each slab: pages that were read leave the memory with the slab. This needs a weight whose
+canonical order is a view of the stored one; it is not where a Reshape follows a Transpose, axes are merged by the
+operator, elements are packed (4 bits and less) or scales lie inside of the operator. Such weights are read whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import permutations
+from typing import TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx.layers.layer import Array, Layer, Use
+from wua_onnx.model.graph import Model, NodeView
+
+_Step: TypeAlias = Callable[[Array], Array]
+_RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})
+_PACKED_BITS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Slab:
+    """A piece of a canonical weight.
+
+    Attributes:
+        axis, start, stop: which piece of the weight of the first use.
+    """
+
+    axis: int
+    start: int
+    stop: int
+
+    def of(self, array: Array, axis: int | None = None) -> Array:
+        """The piece of an array that broadcasts against the whole, along `axis` if not that of the slab."""
+        along = self.axis if axis is None else axis
+        if array.shape[along] == 1:
+            return array
+        return array[(slice(None),) * along + (slice(self.start, self.stop),)]
+
+
+def slabs(layer: Layer, most: int) -> list[Slab] | None:
+    """Return the slabs of the first use's weight, of `most` weights or one row; None where it is only read whole."""
+    views = [canonical_view(use, layer.model) for use in layer.uses]
+    if views[0] is None or not all(view is not None and _order(views[0], view) is not None for view in views):
+        return None
+    axis = _outermost(views[0])
+    length = layer.shape[axis]
+    step = max(most * length // max(layer.size, 1), 1)
+    return [Slab(axis, at, min(at + step, length)) for at in range(0, length, step)]
+
+
+def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, ...], int]:
+    """Return a slab of the weight of use `index`, in that use's own order.
+
+    Returns:
+        The weights, float32 or float64 without the factors of the layer; the order of axes that makes them the slab
+        of the first use; and the axis they are cut along.
+    """
+    view = canonical_view(layer.uses[index], layer.model)
+    first = view if index == 0 else canonical_view(layer.uses[0], layer.model)
+    assert view is not None
+    assert first is not None
+    order = tuple(range(view.ndim)) if index == 0 else _order(first, view)
+    assert order is not None
+    axis = order[slab.axis]
+    weight = np.array(slab.of(view, axis))
+    for step in _value_steps(layer.uses[index]):
+        weight = step(weight)
+    if not np.issubdtype(weight.dtype, np.floating) or weight.dtype.itemsize < 4:
+        weight = weight.astype(np.float32)
+    return weight, order, axis
+
+
+def canonical_view(use: Use, model: Model) -> Array | None:
+    """Return the stored elements in canonical order, without reading any; None where there is no such view."""
+    tensor = use.source.root.const_value
+    if tensor is None or tensor.dtype.bitwidth < _PACKED_BITS or use.decode is not None:
+        return None
+    view: Array | None = model.weight(use.source.root)
+    for node in use.source.chain:
+        view = None if view is None else _moved(view, NodeView(node, model))
+    view = None if view is None else _reshaped(view, use.source.shape)
+    view = None if view is None else _reshaped(view, use.arrangement.split)
+    if view is None:
+        return None
+    return _reshaped(np.transpose(view, use.arrangement.permutation), use.arrangement.shape)
+
+
+def _moved(view: Array, node: NodeView) -> Array | None:
+    if node.op_type in ("Cast", "Identity"):
+        return view
+    if node.op_type == "Transpose":
+        return np.transpose(view, node.attr("perm"))
+    shape = node.model.shape(node.node.outputs[0])
+    if node.op_type not in _RESHAPING or shape is None:
+        return None
+    return _reshaped(view, tuple(dim for dim in shape if isinstance(dim, int)))
+
+
+def _reshaped(view: Array, shape: tuple[int, ...]) -> Array | None:
+    if view.shape == shape:
+        return view
+    return view.reshape(shape) if view.flags.c_contiguous else None
+
+
+def _value_steps(use: Use) -> Iterator[_Step]:
+    """Yield what changes the values on their way to the operator, one by one."""
+    for node in use.source.chain:
+        if node.op_type == "Cast":
+            dtype = ir.DataType(node.attributes["to"].as_int()).numpy()
+            yield partial(np.ndarray.astype, dtype=dtype)
+
+
+def _outermost(view: Array) -> int:
+    """Return the axis along which neighbours lie farthest apart: slabs of it are contiguous in the file."""
+    return max(range(view.ndim), key=lambda axis: (view.shape[axis] > 1, abs(view.strides[axis])))
+
+
+def _order(first: Array, other: Array) -> tuple[int, ...] | None:
+    """Return the order of the axes of `other` in which it holds the elements as `first` does; None if there is none."""
+    for order in permutations(range(other.ndim)) if first.ndim == other.ndim else ():
+        moved = np.transpose(other, order)
+        sizes = (a == b for a, b, size in zip(moved.strides, first.strides, first.shape, strict=True) if size > 1)
+        if moved.shape == first.shape and all(sizes):
+            return order
+    return None
