@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wua_onnx.importance.heads import block_json
+from wua_onnx.importance.heads import Sums, block_json, sums_of
 from wua_onnx.importance.score import can_score, score
 from wua_onnx.layers import Layers
 from wua_onnx.layers.attention import AttentionBlock, find_attention
@@ -17,6 +17,8 @@ from wua_onnx.model.graph import Model
 from wua_onnx.recording import NeuronStatistics
 
 Array: TypeAlias = np.ndarray[Any, Any]
+# Weights of one layer: larger ones are mapped to heads, but neither scored nor compared by head, to spare memory.
+LARGEST = 2**24
 Statistics: TypeAlias = Mapping[str, tuple[NeuronStatistics, ...]]
 
 
@@ -34,20 +36,23 @@ def describe_attention(model: Model, layers: Layers, statistics: Statistics, cri
 
 
 def _described(block: AttentionBlock, layers: Layers, statistics: Statistics, criterion: str) -> dict[str, Any]:
-    def scores(name: str) -> Array | None:
+    @cache  # a packed projection is asked for once for each of its parts
+    def sums(name: str) -> Sums | None:
         layer, recorded = layers.by_name[name], statistics.get(name, ())
-        return score(layer, criterion, recorded) if can_score(layer, criterion, recorded) else None
+        if layer.size > LARGEST or not can_score(layer, criterion, recorded):
+            return None
+        return sums_of(score(layer, criterion, recorded), layer.neuron_axis)
 
     def weights(name: str) -> Array | None:
-        return layers.by_name[name].weight()
+        layer = layers.by_name[name]
+        return layer.weight() if layer.size <= LARGEST else None
 
     def dead(name: str) -> Array | None:
         fitting = [part.dead(False) for part in statistics.get(name, ()) if part.mean.size]
         neurons = layers.by_name[name].neurons
         return np.logical_and.reduce(fitting) if fitting and all(each.size == neurons for each in fitting) else None
 
-    # A packed projection is asked for once for each of its parts.
-    return block_json(block, cache(scores), cache(weights), cache(dead))
+    return block_json(block, sums, weights, dead)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

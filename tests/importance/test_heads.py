@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wua_onnx.importance.heads import block_json, circuit_similarity, dead_heads, head_sums, spread
+from wua_onnx.importance.heads import block_json, circuit_similarity, dead_heads, head_sums, spread, sums_of
 from wua_onnx.layers.head_maps import AttentionBlock, HeadMap, unmapped
 
 Array = np.ndarray[Any, Any]
@@ -55,20 +55,29 @@ WEIGHTS = {"qkv": rand(INPUT, (HEADS + 2 * KV_HEADS) * HEAD, seed=1), "out": ran
 
 
 def described(made: AttentionBlock, dead: Array | None = None) -> dict[str, Any]:
-    scores = {name: np.abs(weight) for name, weight in WEIGHTS.items()}
-    return block_json(made, scores.get, WEIGHTS.get, lambda name: dead if name == "qkv" else None)
+    sums = {name: sums_of(np.abs(weight), 1) for name, weight in WEIGHTS.items()}
+    return block_json(made, sums.get, WEIGHTS.get, lambda name: dead if name == "qkv" else None)
 
 
 def test_sums_are_those_of_the_columns_and_rows_of_each_head() -> None:
     scores, heads = np.abs(rand(7, 5)), np.array([1, -1, 0, 1, 1])
-    assert head_sums(scores, heads, 1, 3) == pytest.approx([scores[:, 2].sum(), scores[:, [0, 3, 4]].sum(), 0])
+    sums = sums_of(scores, 1)
+    assert head_sums(sums.neurons, heads, 3) == pytest.approx([scores[:, 2].sum(), scores[:, [0, 3, 4]].sum(), 0])
     rows = np.array([0, 2, -1, 2, 0, 0, 0])
-    assert head_sums(scores, rows, 0, 3) == pytest.approx([scores[[0, 4, 5, 6]].sum(), 0, scores[[1, 3]].sum()])
+    expected = [scores[[0, 4, 5, 6]].sum(), 0, scores[[1, 3]].sum()]
+    assert head_sums(sums.inputs, rows, 3) == pytest.approx(expected)
+
+
+def test_sums_of_a_convolution_are_those_of_filters_and_of_channels() -> None:
+    scores = np.abs(rand(5, 3, 2, 2))
+    sums = sums_of(scores, 0)
+    assert sums.neurons == pytest.approx([part.sum() for part in scores])
+    assert sums.inputs == pytest.approx([scores[:, channel].sum() for channel in range(3)])
 
 
 def test_sums_leave_nan_out() -> None:
-    scores = np.array([[1.0, np.nan], [2.0, 4.0]])
-    assert head_sums(scores, np.array([0, 1]), 1, 2).tolist() == [3, 4]
+    sums = sums_of(np.array([[1.0, np.nan], [2.0, 4.0]]), 1)
+    assert (sums.neurons.tolist(), sums.inputs.tolist()) == ([3, 4], [1, 6])
 
 
 def test_spread_of_equal_and_of_single_heads() -> None:

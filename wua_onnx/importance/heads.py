@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,17 +31,35 @@ from wua_onnx.layers.head_maps import AttentionBlock, HeadMap
 NONE = -1
 
 
-def head_sums(scores: Array, heads: Array, axis: int, count: int) -> Array:
-    """Return the sum of the scores of each head, shape (count,).
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Sums of the scores of a layer, NaN left out: what is kept of them.
+
+    Attributes:
+        neurons: for each neuron (column of a dense layer), over its inputs.
+        inputs: for each input (row of a dense layer), over the neurons.
+    """
+
+    neurons: Array
+    inputs: Array
+
+
+def sums_of(scores: Array, neuron_axis: int) -> Sums:
+    """Return the sums of `scores`, shape of the canonical weight; inputs are the other one of its first two axes."""
+    inputs = 1 - neuron_axis
+    finite = np.where(np.isnan(scores), 0, scores) if np.isnan(scores).any() else scores
+    along = [tuple(other for other in range(scores.ndim) if other != axis) for axis in (neuron_axis, inputs)]
+    return Sums(*(np.asarray(finite.sum(axis=axes, dtype=np.float64)) for axes in along))
+
+
+def head_sums(sums: Array, heads: Array, count: int) -> Array:
+    """Return the sum of each head, shape (count,).
 
     Args:
-        scores: importances, shape of the canonical weight.
-        heads: the head of each index along `axis`; -1 for none.
-        axis: along which heads lie: that of the neurons, or for an output that of the inputs.
+        sums: one for each column or row.
+        heads: the head of each; -1 for none.
         count: how many heads there are.
     """
-    others = tuple(other for other in range(scores.ndim) if other != axis)
-    sums = np.asarray(np.nansum(scores, axis=others, dtype=np.float64))
     kept = heads != NONE
     return np.bincount(heads[kept], sums[kept], minlength=count)
 
@@ -111,7 +130,7 @@ def dead_heads(dead_columns: Array, value_heads: Array, count: int) -> list[int]
 
 def block_json(
     block: AttentionBlock,
-    scores: Callable[[str], Array | None],
+    sums: Callable[[str], Sums | None],
     weights: Callable[[str], Array | None],
     dead: Callable[[str], Array | None],
 ) -> dict[str, Any]:
@@ -122,7 +141,7 @@ def block_json(
 
     Args:
         block: from `find_attention`.
-        scores: of a layer by its name: the importances of its weights; None where there are none.
+        sums: of a layer by its name: those of the importances of its weights; None where there are none.
         weights: of a layer by its name: its canonical weight; None where it cannot be read.
         dead: of a layer by its name: which of its neurons are dead; None where nothing was recorded.
     """
@@ -132,7 +151,7 @@ def block_json(
     for name, maps in block.parts.items():
         parts[name] = []
         for found in maps:
-            importance = _importance(block, name, found, scores)
+            importance = _importance(block, name, found, sums)
             scored = scored and (found.layer is None or importance is not None)
             total = total if importance is None else total + importance
             parts[name].append(_part_json(found, importance))
@@ -167,21 +186,18 @@ def _part_json(found: HeadMap, importance: Array | None) -> dict[str, Any]:
     }
 
 
-def _importance(
-    block: AttentionBlock, part: str, found: HeadMap, scores: Callable[[str], Array | None]
-) -> Array | None:
+def _importance(block: AttentionBlock, part: str, found: HeadMap, sums: Callable[[str], Sums | None]) -> Array | None:
     """Return the importance of a part of each head, shape (heads,)."""
-    array = scores(found.layer) if found.layer is not None and block.heads else None
-    if array is None or not block.heads:
+    known = sums(found.layer) if found.layer is not None and block.heads else None
+    if known is None or not block.heads:
         return None
-    neurons = array.ndim - 1 if array.ndim == 2 else 0
-    inputs = 1 - neurons
-    axis = inputs if part == "output" else neurons
-    if part not in ("key", "value"):
-        return head_sums(array, found.heads, axis, block.heads)
+    if part == "output":
+        return head_sums(known.inputs, found.heads, block.heads)
+    if part == "query":
+        return head_sums(known.neurons, found.heads, block.heads)
     if not block.kv_head_of:
         return None
-    shared = head_sums(array, found.heads, axis, block.kv_heads or block.heads)
+    shared = head_sums(known.neurons, found.heads, block.kv_heads or block.heads)
     owners = np.array(block.kv_head_of)
     return np.asarray((shared / np.maximum(np.bincount(owners, minlength=shared.size), 1))[owners])
 
@@ -221,4 +237,4 @@ def _dead(block: AttentionBlock, dead: Callable[[str], Array | None]) -> list[in
     return [head for head, own in enumerate(block.kv_head_of) if own in silent]
 
 
-__all__ = ["block_json", "circuit_similarity", "dead_heads", "head_sums", "spread"]
+__all__ = ["Sums", "block_json", "circuit_similarity", "dead_heads", "head_sums", "spread", "sums_of"]
