@@ -105,7 +105,7 @@ class Builder:
     def dequantized(self, value: ir.Value, scale: ir.Value, zero: ir.Value | None) -> ir.Value:
         """Return the real numbers that the integers `value` stand for."""
         result: ir.Value = self.op("DequantizeLinear", [value, scale, zero])
-        result.dtype = ir.DataType.FLOAT
+        result.dtype = scale.dtype or ir.DataType.FLOAT
         return result
 
     def reduction(self, op: str, value: ir.Value, axes: Sequence[int], keepdims: int = 0) -> ir.Value:
