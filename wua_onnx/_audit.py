@@ -18,6 +18,7 @@ from wua_onnx.cost import CostReport
 from wua_onnx.cost.estimates import estimates
 from wua_onnx.diagrams.from_audit import graph_json, neurons_json
 from wua_onnx.errors import DataError, RunError, WuaError
+from wua_onnx.importance.score import can_score
 from wua_onnx.layers import Layers, find_layers
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from wua_onnx.running import Data
 
 
-_MEMORY = 256 * 2**20  # bytes of activations in a run
 _LARGEST_BATCH = 256
 
 
@@ -49,6 +49,8 @@ def analyze(
     mask: str | bool | None = None,
     isolate: bool = False,
     profile: bool | str = False,
+    normalization: bool = False,
+    memory: int = 256 * 2**20,
     progress: Any = None,
 ) -> Audit:
     """Audit a model: what it costs, which of its weights do the work, what can go.
@@ -65,8 +67,8 @@ def analyze(
         criterion: the criterion of importance, or several; the first is the one totals and findings rest on.
         activation: "post" reads neurons after their activation function, "pre" at the layer's own output.
         compute_activations: False leaves X to bind dimensions and records nothing.
-        batch_size: samples in a run; the model's own where it is fixed, else as many as 256 MiB of activations hold,
-            256 at most.
+        batch_size: samples in a run; the model's own where it is fixed, else as many as have room for their activations
+            in `memory`, 256 at most.
         device: "cpu" or "cuda".
         recording: a recording made before with `Recorder`, or the file it was saved to, instead of X.
         statistics: what to record of each neuron beside mean |a|: "square", "firing", "range", "histogram",
@@ -76,6 +78,9 @@ def analyze(
         isolate: run onnxruntime in a child process, so that a crash there costs the recorded part only.
         profile: also measure how long every node takes in onnxruntime, on the first samples of X or on random numbers;
             "unoptimised" measures the graph as it is written.
+        normalization: take the scales of normalisations (BatchNormalization, LayerNormalization …) for layers too.
+        memory: bytes for the activations of a run, and for the weights that are looked at at once; larger layers are read
+            in parts, and a metric that is then not exact says how far off it may be (`LayerMetrics.error_bound`).
         progress: a function (samples done, samples in all or None), True for a bar on stderr, None for none.
 
     Returns:
@@ -97,11 +102,11 @@ def analyze(
         loaded = source.model
         data = source.data(X, y, batch_axis) if X is not None else None
         report = source.cost(dims, data, batch_axis)
-        layers = find_layers(loaded, activation=activation)
+        layers = find_layers(loaded, activation=activation, normalization=normalization)
         options = {
             "statistics": {*statistics, *importance.recorded_for(criteria)},
             "batch_axis": batch_axis,
-            "batch_size": batch_size or fitting_batch(report),
+            "batch_size": batch_size or fitting_batch(report, memory),
             "mask": mask,
             "device": device,
             "isolate": isolate,
@@ -111,6 +116,8 @@ def analyze(
             recorded, problem = _record(loaded, layers, data, options, progress)
         if recorded is None:
             criteria = _static(criteria)
+        else:
+            _check_recorded(recorded, layers, criteria)
         settings = {
             "criterion": list(criteria),
             "activation": activation,
@@ -118,6 +125,9 @@ def analyze(
             "dims": dict(report.dims),
             "batch_axis": batch_axis,
             "data": data is not None,
+            "statistics": sorted(statistics),
+            "normalization": normalization,
+            "memory": memory,
         }
         timed = profiled(source, data, profile, dims, batch_axis, batch_size, device, isolate)
         return _assemble(source, report, layers, recorded, problem, settings, source.checker(isolate), timed)
@@ -167,10 +177,19 @@ def recording_of(recording: Recording | Recorder | str | Path | None, model: Mod
     return recording.result() if isinstance(recording, Recorder) else recording
 
 
-def fitting_batch(report: CostReport) -> int | None:
-    """Return how many samples to run at once, by what one takes at its peak; None where that is not known."""
+def fitting_batch(report: CostReport, memory: int) -> int | None:
+    """Return how many samples fit into `memory` bytes at the peak of a run; None where that is not known."""
     peak = report.peak
-    return min(max(_MEMORY // max(peak, 1), 1), _LARGEST_BATCH) if isinstance(peak, int) else None
+    return min(max(memory // max(peak, 1), 1), _LARGEST_BATCH) if isinstance(peak, int) else None
+
+
+def _check_recorded(recorded: Recording, layers: Layers, criteria: Sequence[str]) -> None:
+    """Raise WuaError where a recording that was given lacks what a criterion needs of every layer."""
+    known = [(layers.by_name[name], parts) for name, parts in recorded.layers.items() if name in layers.by_name]
+    for name in criteria:
+        if known and not any(can_score(layer, name, parts) for layer, parts in known):
+            needs = ", ".join(sorted(importance.recorded_for([name])))
+            raise WuaError(f"criterion {name!r}: expected a recording with the statistics {needs}, got one without")
 
 
 def _static(criteria: tuple[str, ...]) -> tuple[str, ...]:
@@ -215,7 +234,7 @@ def _assemble(
 
     statistics = recorded.layers if recorded is not None else {}
     criteria = settings["criterion"]
-    parts = describe.describe_layers(layers, statistics, criteria, report)
+    parts = describe.describe_layers(layers, statistics, criteria, report, memory=settings["memory"] // 2)
     totals = describe.describe_totals(parts, criteria[0])
     attention = describe_attention(source.model, layers, statistics, criteria[0])
     evidence = findings.Evidence(

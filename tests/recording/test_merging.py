@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from wua_onnx import analyze
-from wua_onnx.errors import DataError
+from wua_onnx.errors import DataError, WuaError
 from wua_onnx.recording import Recorder, Recording
 from wua_onnx.recording.statistics import NeuronStatistics
 
@@ -134,6 +134,13 @@ def test_an_audit_from_a_saved_recording(tmp_path: Path) -> None:
     for name, layer in here.layers.items():
         for criterion in criteria:
             assert there.layers[name].metrics_by[criterion] == layer.metrics_by[criterion]
+
+
+def test_a_recording_without_what_a_criterion_needs() -> None:
+    recorder = Recorder(mlp())
+    recorder.update(rand(N, 5))
+    with pytest.raises(WuaError, match="'wanda': expected a recording with the statistics features, got one without"):
+        analyze(mlp(), recording=recorder, criterion="wanda")
 
 
 def test_a_generator_that_fails_keeps_what_was_recorded() -> None:
