@@ -79,8 +79,8 @@ def analyze(
         profile: also measure how long every node takes in onnxruntime, on the first samples of X or on random numbers;
             "unoptimised" measures the graph as it is written.
         normalization: take the scales of normalisations (BatchNormalization, LayerNormalization …) for layers too.
-        memory: bytes for the activations of a run, and for the weights that are looked at at once; larger layers are read
-            in parts, and a metric that is then not exact says how far off it may be (`LayerMetrics.error_bound`).
+        memory: bytes for the activations of a run, and for the weights looked at together; larger layers are read in
+            parts, and a metric that is then not exact says how far off it may be (`LayerMetrics.error_bound`).
         progress: a function (samples done, samples in all or None), True for a bar on stderr, None for none.
 
     Returns:
