@@ -40,7 +40,28 @@ def register() -> None:
     _register_others()
     _register_quotients()
     _register_loop()
+    _register_integers()
     branches.register()
+
+
+def _register_integers() -> None:
+    from onnx_shape_inference import registry
+
+    infer = registry.get("com.microsoft", "QGemm", version=1)
+    if infer is not None:
+        registry.register("com.microsoft", "QGemm", since_version=1)(_typed_by(infer, 8))
+
+
+def _typed_by(infer_shape: Callable[[Any, ir.Node], None], index: int) -> Callable[[Any, ir.Node], None]:
+    """Give the output the type of input `index`, its zero point, where there is one."""
+
+    def infer(ctx: Any, node: ir.Node) -> None:
+        infer_shape(ctx, node)
+        zero = node.inputs[index] if index < len(node.inputs) else None
+        if zero is not None and zero.dtype is not None:
+            node.outputs[0].type = ir.TensorType(zero.dtype)
+
+    return infer
 
 
 def _register_loop() -> None:
