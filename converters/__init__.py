@@ -6,7 +6,7 @@ No framework is imported unless one of its objects or files is given, and then o
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from wua_onnx.errors import ConversionError
 
 from ._factory import Recipe, build
 from ._kinds import Kind, kind_of, stands_on_torch
+from ._quiet import telling
 
 if TYPE_CHECKING:
     from ._base import Converted as Converted
@@ -38,6 +39,8 @@ def to_onnx(
     dims: Mapping[str, Any] | None = None,
     factory: str | None = None,
     signature: str | None = None,
+    progress: Callable[[str], None] | None = None,
+    verbose: bool = False,
 ) -> Converted:
     """Write `model` to `path` as ONNX; the file appears whole or not at all.
 
@@ -53,7 +56,9 @@ def to_onnx(
             the dimensions to leave free: `{"ids": ("batch", "sequence")}`; without one, the batch and the length of
             sequences are free wherever the module leaves them so. Other entries change nothing here.
         factory: `module:function` that builds the untrained model, for a file that holds weights alone.
-        signature: which signature of a SavedModel is meant; `serving_default` by default.
+        signature: which signature of a SavedModel is meant; `serving_default` by default, or the only one.
+        progress: is told of each step, in words.
+        verbose: whether to show on stderr what the frameworks print; it is shown in any case where they fail.
 
     Raises:
         ConversionError: the model is of no known kind, cannot be converted, does not accept X, or gives other outputs
@@ -63,10 +68,11 @@ def to_onnx(
     """
     recipe = model if isinstance(model, Recipe) else Recipe(model)
     recipe = replace(recipe, factory=factory or recipe.factory, signature=signature or recipe.signature)
-    draft, where = _draft(recipe, X, dims or {})
-    from ._base import finish
+    with telling(progress, verbose):
+        draft, where = _draft(recipe, X, dims or {})
+        from ._base import finish
 
-    return finish(draft, where, Path(path))
+        return finish(draft, where, Path(path))
 
 
 def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any]) -> tuple[Draft, str]:

@@ -15,6 +15,7 @@ from wua_onnx.errors import MissingDependency, OutputError
 
 from ._check import Example as Example
 from ._check import largest_difference
+from ._quiet import step
 
 # A protobuf message ends at 2 GiB, and what is not weights needs some of it.
 EXTERNAL_ABOVE = 1 << 30  # bytes
@@ -33,6 +34,11 @@ class Module:
     class_name: str | None
     line: str | None
     folded: str | None = None
+
+    def to_dict(self) -> dict[str, str]:
+        """Return what is known, as JSON has it."""
+        known = {"class": self.class_name, "line": self.line, "folded": self.folded}
+        return {name: value for name, value in known.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,13 +90,16 @@ def finish(draft: Draft, where: str, target: Path) -> Converted:
     with staged(target) as path:
         size = sum(v.const_value.nbytes for v in draft.model.graph.initializers.values() if v.const_value is not None)
         external = f"{target.stem}.onnx.data" if size > EXTERNAL_ABOVE else None
+        step(f"writing {target.name}")
         ir.save(draft.model, path, external_data=external)
+        caution = _objections(path)
         difference = None
         if draft.example is not None:
+            step(f"comparing with {draft.framework}")
             try:
                 difference = largest_difference(draft.model, path, draft.example, where)
             except MissingDependency as error:
-                caution = (f"the outputs were not compared with {draft.framework}'s: {error}",)
+                caution += (f"the outputs were not compared with {draft.framework}'s: {error}",)
     return Converted(
         path=target,
         framework=draft.framework,
@@ -100,6 +109,15 @@ def finish(draft: Draft, where: str, target: Path) -> Converted:
         warnings=draft.warnings + caution,
         modules=draft.modules,
     )
+
+
+def _objections(path: Path) -> tuple[str, ...]:
+    """Return what onnx's checker says against the file, which advises and does not decide."""
+    from wua_onnx.model.load import skeleton_of
+    from wua_onnx.running.checker import verdict
+
+    found = verdict(skeleton_of(path))
+    return () if found is None else (f"onnx's checker objects: {found}",)
 
 
 @contextlib.contextmanager

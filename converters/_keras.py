@@ -14,7 +14,7 @@ from . import _examples
 from ._base import Module
 from ._check import Layers
 from ._factory import build
-from ._quiet import converting
+from ._quiet import converting, step
 from ._tf_examples import Array, plain
 from ._tf_functions import Traced, spec_for, traced
 from ._tf_import import import_package
@@ -65,6 +65,7 @@ def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
     """
     _check_backend(where)
     tf, keras = import_package("tensorflow"), import_package("keras")
+    step(f"tracing {where}")
     structure, specs = _inputs(model, X, where)
 
     def call(*flat: Any) -> Any:

@@ -9,12 +9,15 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
+from contextvars import ContextVar
 from typing import Any
 
 from wua_onnx.errors import ConversionError, WuaError
 
 _FRAMEWORKS = ("absl", "jax", "keras", "onnx_ir", "onnxscript", "tensorflow", "tf2onnx", "torch")
+_verbose: ContextVar[bool] = ContextVar("verbose", default=False)
+_told: ContextVar[Callable[[str], None] | None] = ContextVar("told", default=None)
 _REASON = 1_000  # characters of a framework's message that are passed on
 _NOISE = 2_000  # characters of what it printed that are passed on, the last ones
 
@@ -78,8 +81,12 @@ def converting(where: str, expected: str) -> Iterator[None]:
     """
     noise = io.StringIO()
     try:
-        with quiet() as noise:
-            yield
+        try:
+            with quiet() as noise:
+                yield
+        finally:
+            if _verbose.get() and noise.getvalue():
+                sys.stderr.write(noise.getvalue())
     except WuaError:
         raise
     except Exception as error:  # each framework raises kinds of its own, RuntimeError and ValueError among them
@@ -91,8 +98,29 @@ def converting(where: str, expected: str) -> Iterator[None]:
         raise ConversionError(text) from error
 
 
+@contextlib.contextmanager
+def telling(tell: Callable[[str], None] | None, verbose: bool) -> Iterator[None]:
+    """Tell `tell` of each step of a conversion in the body; where `verbose`, show what the frameworks print."""
+    tokens = _told.set(tell), _verbose.set(verbose)
+    try:
+        yield
+    finally:
+        _told.reset(tokens[0])
+        _verbose.reset(tokens[1])
+
+
+def step(text: str) -> None:
+    """Say what comes next to whoever asked to be told."""
+    tell = _told.get()
+    if tell is not None:
+        tell(text)
+
+
 def reason(error: BaseException) -> str:
-    """Return the kind of the error that started it all and the first paragraph of its message."""
+    """Return the kind of the error that started it all and the first paragraph of its message.
+
+    Where PyTorch's exporter failed at an operator, that and the author's line are added.
+    """
     while error.__cause__ is not None:
         error = error.__cause__
     paragraph = re.split(r"\n\s*\n", str(error).strip(), maxsplit=1)[0]

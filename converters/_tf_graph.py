@@ -14,7 +14,7 @@ import onnx_ir as ir
 from wua_onnx.errors import ConversionError
 
 from . import _base
-from ._quiet import converting
+from ._quiet import converting, step
 from ._tf_functions import Traced
 from ._tf_import import import_package
 from ._upcast import upcast
@@ -39,6 +39,7 @@ def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
     """
     import_package("tensorflow")
     tf2onnx = import_package("tf2onnx")
+    step("translating to ONNX")
     # A GraphDef or a ModelProto ends at 2 GiB: weights beyond that are handed over apart.
     large = sum(int(np.prod(v.shape)) * v.dtype.size for _, v in traced.variables) > _base.EXTERNAL_ABOVE
     source = SimpleNamespace(get_concrete_function=lambda *_: traced.function)

@@ -12,7 +12,8 @@ from wua_onnx.errors import ConversionError
 
 from . import _examples
 from ._examples import Block
-from ._quiet import converting
+from ._quiet import converting, step
+from ._torch_errors import exporting
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -114,7 +115,7 @@ class _Axes:
             return {key: self.of("", item, samples, length) for key, item in value.items()}
         if _examples.shape_of(value)[:1] != (samples,):
             return None
-        return self.sequence if length is not None and _length(value) == length else self.other
+        return self.sequence if _examples.shape_of(value)[1:2] == (length,) else self.other
 
 
 def _frees_batch(stated: Shapes) -> bool:
@@ -157,7 +158,7 @@ def _shorter(module: torch.nn.Module, block: Block, where: str) -> Block | None:
         return None
 
     def cut(value: Any) -> Any:
-        return value[:, : length - 1] if _length(value) == length else value
+        return value[:, : length - 1] if _examples.shape_of(value)[1:2] == (length,) else value
 
     short = {n: cut(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(cut, block))
     args, kwargs = bind(module, short, where)
@@ -179,7 +180,8 @@ def _trace(module: torch.nn.Module, example: Block, where: str, axes: _Axes | No
         sizes = _examples.samples_in(example), _sequence_length(example)
         shapes = {name: axes.of(name, value, *sizes) for name, value in _arguments(module, args, kwargs)}
         _check_stated(axes.stated, shapes, where)
-    with converting(on(where, example), "a module that can be exported and accepts X"), torch.no_grad():
+    step(f"exporting {where}")
+    with exporting(module, on(where, example), "a module that can be exported and accepts X"), torch.no_grad():
         return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
 
 

@@ -101,11 +101,20 @@ def _line(trace: str) -> str | None:
     return frames[-1] if frames else None
 
 
-def name_dimensions(model: ir.Model) -> None:
-    """Rename the symbols `s77` and the like: the first axis of all inputs to `batch`, the second to `sequence`."""
+def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]]) -> None:
+    """Rename the symbols `s77` and the like: the first axis of all inputs to `batch`, the second to `sequence`.
+
+    Args:
+        model: what the exporter wrote; it does not keep the names that torch.export was given.
+        stated: names of dimensions by input, which take precedence.
+    """
     for value in _values(model):  # a symbol that the exporter found to be a number stays a symbol of digits
         if value.shape is not None and any(_symbol(dim).isdigit() for dim in value.shape):
             value.shape = ir.Shape(int(_symbol(dim)) if _symbol(dim).isdigit() else dim for dim in value.shape)
+    for value in model.graph.inputs:
+        for dim, name in zip(value.shape or (), stated.get(str(value.name), ()), strict=False):
+            if isinstance(name, str) and _GENERATED.fullmatch(_symbol(dim)):
+                _rename_symbol(model, _symbol(dim), name)
     for axis, name in enumerate(("batch", "sequence")):
         symbols = {
             _symbol(value.shape[axis]) for value in model.graph.inputs if value.shape and len(value.shape) > axis

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from wua_onnx.errors import ConversionError
 
+from . import _examples
 from ._examples import Block
 from ._quiet import converting
 
@@ -25,6 +26,8 @@ def unscripted(module: torch.jit.ScriptModule, block: Block, where: str) -> tupl
 
     forward: Any = module.forward  # a method of TorchScript's own
     names = [argument.name for argument in forward.schema.arguments[1:]]
+    if isinstance(block, dict):
+        block = _examples.by_name(block, names)
     if isinstance(block, dict):
         if set(block) - set(names):
             raise ConversionError(f"{where}: expected inputs {', '.join(names)}, got {', '.join(block)}")

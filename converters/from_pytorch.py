@@ -19,7 +19,8 @@ from ._base import Draft, Example
 from ._examples import Block
 from ._kinds import Kind
 from ._pt2 import load_program
-from ._quiet import converting
+from ._quiet import converting, step
+from ._torch_errors import exporting, translating
 from ._torch_export import Shapes, bind, export, on, register_outputs
 from ._torch_files import load_file
 from ._torch_names import modules_of, name_dimensions, name_parameters
@@ -75,13 +76,13 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) ->
         if isinstance(module, torch.jit.ScriptModule):
             module, block = unscripted(module, block, where)
         args, kwargs = bind(module, block, where)
-        with converting(on(where, block), "a module that accepts X"), torch.no_grad():
+        with exporting(original, on(where, block), "a module that accepts X"), torch.no_grad():
             register_outputs(original(*args, **kwargs))
         found = export(module, block, where, stated, partial(_to_onnx, where=where))
         args, kwargs = bind(module, found.example, where)
         with converting(on(where, found.example), "a module that accepts X"), torch.no_grad():
             outputs = original(*args, **kwargs)
-    return _finished(found.program, found.model, (args, kwargs), outputs, found.cautions, module=original)
+    return _finished(found.program, found.model, (args, kwargs), outputs, found.cautions, original, stated)
 
 
 def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
@@ -164,7 +165,8 @@ def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
 def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
     import torch
 
-    with converting(where, "operators that ONNX can express"):
+    step("translating to ONNX")
+    with translating(program, where):
         exported = torch.onnx.export(program, dynamo=True, verbose=False, opset_version=OPSET)
     assert exported is not None
     return exported.model
@@ -177,11 +179,12 @@ def _finished(
     outputs: Any,
     cautions: tuple[str, ...],
     module: torch.nn.Module | None = None,
+    stated: Shapes | None = None,
 ) -> Draft:
     """Return the draft, with the author's names in the model."""
     import torch
 
-    name_dimensions(model)
+    name_dimensions(model, stated or {})
     parameters = _parameters(program, module)
     tie(model)
     layers = name_parameters(

@@ -6,7 +6,7 @@ import itertools
 import shutil
 import tempfile
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -148,6 +148,7 @@ def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
             "converted_from": f"{converted.framework} {converted.framework_version}",
             "max_difference": converted.max_difference,
             "warnings": list(converted.warnings),
+            "modules": {path: module.to_dict() for path, module in converted.modules.items()},
         }
         names = {"layer_names": dict(converted.layer_names), "name": _name(model)}
         source = Source(given=converted.path, origin=origin, names=names)
@@ -163,13 +164,25 @@ def _name(model: Any) -> str:
     return Path(model).stem if isinstance(model, str | Path) else getattr(model, "name", None) or type(model).__name__
 
 
-def convert(model: Any, path: str | Path, X: Any = None) -> Path:
+def convert(
+    model: Any,
+    path: str | Path,
+    X: Any = None,
+    *,
+    dims: Mapping[str, Any] | None = None,
+    factory: str | None = None,
+    signature: str | None = None,
+) -> Path:
     """Write a framework's model as ONNX and return the path of the file.
 
     Args:
-        model: what `analyze` accepts, of PyTorch, Keras or TensorFlow.
+        model: what `analyze` accepts, of PyTorch, Keras or TensorFlow; the name of a function that makes one,
+            `mypkg.models:build`.
         path: the .onnx file to write; it appears whole or not at all.
         X: data, as for `analyze`; PyTorch modules need it.
+        dims: shapes by input name; a shape may hold names, of dimensions to leave free: `{"ids": ("batch", "seq")}`.
+        factory: `module:function` that builds the untrained model, for a file that holds weights alone.
+        signature: which signature of a SavedModel is meant.
 
     Raises:
         ConversionError: the model cannot be converted, or computes something else afterwards.
@@ -177,5 +190,5 @@ def convert(model: Any, path: str | Path, X: Any = None) -> Path:
     """
     from wua_onnx.converters import to_onnx
 
-    written: Path = to_onnx(model, Path(path), X).path
+    written: Path = to_onnx(model, Path(path), X, dims=dims, factory=factory, signature=signature).path
     return written

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wua_onnx.cli.codes import USAGE
+from wua_onnx.cli.model_argument import model_argument
 
 
 def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -17,9 +22,15 @@ def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentP
     return parser
 
 
-def model_arguments(parser: argparse.ArgumentParser) -> None:
+_MODEL = (
+    "a .onnx, .pt2, .pt, .keras, .h5, .tflite or frozen .pb file, a SavedModel folder, or mypkg.models:build, "
+    "a function that makes a model"
+)
+
+
+def model_arguments(parser: argparse.ArgumentParser, optional: bool = False, what: str = _MODEL) -> None:
     """Add what every command that opens one model takes."""
-    parser.add_argument("model", help="a .onnx, .pt2, .keras or .h5 file, or a SavedModel folder")
+    model_argument(parser, optional, what)
     parser.add_argument("--data", metavar="FILE", help="data: a .npy or .npz file")
     parser.add_argument(
         "--dim", metavar="NAME=SIZE", action="append", default=[], help="size of a symbolic dimension; repeatable"
@@ -63,3 +74,36 @@ def one_on_stdout(options: argparse.Namespace, *names: str) -> None:
     if len(there) > 1:
         print(f"wua-onnx: expected one output on stdout, got {' and '.join(there)}: name a file", file=sys.stderr)
         raise SystemExit(USAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One form of a result: where it goes (a path, "-" for stdout, None for nowhere), and what makes its text."""
+
+    target: str | None
+    text: Callable[[], str]
+
+
+def write_outputs(outputs: Iterable[Output], quiet: bool) -> bool:
+    """Write what was asked for, in this order; return whether stdout got one.
+
+    Every text is made and every path looked at before the first is written, so that a bad one leaves nothing behind.
+
+    Raises:
+        OutputError: a path cannot be written, or stands there twice.
+    """
+    from wua_onnx._files import check_writable, write_text
+
+    asked = [output for output in outputs if output.target is not None]
+    paths = [Path(output.target).resolve() for output in asked if output.target not in (None, "-")]
+    for path, times in Counter(paths).items():
+        check_writable(path, times)
+    made = [(output.target, output.text().rstrip("\n") + "\n") for output in asked]
+    for target, text in made:
+        if target == "-":
+            print(text, end="")
+        elif target is not None:
+            write_text(Path(target), text)
+            if not quiet:
+                print(f"wrote {Path(target).resolve()}", file=sys.stderr)
+    return any(target == "-" for target, _ in made)

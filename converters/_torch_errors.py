@@ -1,0 +1,107 @@
+"""Where in a module an export failed, and what to try: PyTorch's own messages are pages long."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx.errors import ConversionError
+
+from ._quiet import converting
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+_NODE = re.compile(r"translating node %(\w+)")
+_FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+_HINTS = (
+    (r"data-dependent|DynamicControlFlow", "a branch depends on values: use torch.where or torch.cond in its place"),
+    (r"No ONNX function found|No decompositions", "use other operators there, or audit the parts around it"),
+    (r"numpy\(\)|\.item\(\)", "keep to operators of PyTorch in forward"),
+    (r"not a known type|Unsupported.*type", "take and return tensors, tuples, dicts or dataclasses of them"),
+    (r"shapes cannot be multiplied|size mismatch|expected input", "look at the shapes of X: samples lie along axis 0"),
+)
+
+
+@contextlib.contextmanager
+def exporting(module: torch.nn.Module, where: str, expected: str) -> Iterator[None]:
+    """Run the body, which runs or traces the module, quietly; say in which part of it an error arose.
+
+    Raises:
+        ConversionError: the body raised.
+    """
+    with _located(lambda cause: _place_of_call(module, cause)), converting(where, expected):
+        yield
+
+
+@contextlib.contextmanager
+def translating(program: ExportedProgram, where: str) -> Iterator[None]:
+    """Run the body, which turns the program into ONNX, quietly; say from which module an operator came that failed.
+
+    Raises:
+        ConversionError: the body raised.
+    """
+    with _located(lambda cause: _place_of_node(program, cause)), converting(where, "operators that ONNX can express"):
+        yield
+
+
+@contextlib.contextmanager
+def _located(place: Any) -> Iterator[None]:
+    try:
+        yield
+    except ConversionError as error:
+        cause = error.__cause__
+        if cause is None:
+            raise
+        found = place(cause)
+        texts = list(map(str, _chain(cause)))
+        hint = next((hint for pattern, hint in _HINTS if any(re.search(pattern, text) for text in texts)), None)
+        head, mark, printed = str(error).partition("\nWhat the framework printed:")
+        advice = f". To try: {hint}" if hint else ""
+        raise ConversionError(f"{head}{found}{advice}{mark}{printed}") from cause
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    current: BaseException | None = error
+    while current is not None:
+        yield current
+        current = current.__cause__
+
+
+def _place_of_call(module: torch.nn.Module, error: BaseException) -> str:
+    """Return the innermost module and the innermost line of the author's in the error's traceback."""
+    paths = {id(part): path for path, part in module.named_modules()}
+    found, line = "", ""
+    for cause in _chain(error):
+        trace = cause.__traceback__
+        while trace is not None:
+            frame = trace.tb_frame
+            owner = frame.f_locals.get("self")
+            if paths.get(id(owner)):
+                found = f" in module {paths[id(owner)]!r} ({type(owner).__qualname__})"
+            if paths.get(id(owner)) is not None and frame.f_code.co_name != "_call_impl" and not _of_torch(frame):
+                line = f", line {trace.tb_lineno} of {frame.f_code.co_filename}"
+            trace = trace.tb_next
+    return found + line
+
+
+def _of_torch(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "torch"
+
+
+def _place_of_node(program: ExportedProgram, error: BaseException) -> str:
+    """Return the module and the line that an operator came from."""
+    match = next((m for cause in _chain(error) if (m := _NODE.search(str(cause)))), None)
+    if match is None:
+        return ""
+    nodes = [node for node in program.graph.nodes if node.op == "call_function"]
+    same = [node for node in nodes if node.name == match[1]] or [n for n in nodes if n.name.endswith(match[1])]
+    if not same:
+        return f" at {match[1]}"
+    path, kind = ([*(same[0].meta.get("nn_module_stack") or {}).values()] or [("", "")])[-1]
+    lines = _FRAME.findall(same[0].meta.get("stack_trace") or "")
+    place = f" in module {path!r} ({str(kind).rpartition('.')[2]})" if path else ""
+    return place + (f", line {lines[-1][1]} of {lines[-1][0]}" if lines else "")
