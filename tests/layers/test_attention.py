@@ -7,11 +7,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+from wua_onnx.layers import find_layers
+from wua_onnx.layers.attention import find_attention
 from wua_onnx.layers.head_maps import PARTS
+from wua_onnx.model import load
 
 from .attention_models import WRITTEN, Case
 from .attention_torch import CASES, UNMAPPED, exported
-from .graphs import Array
+from .graphs import Array, model, rand
 from .removing import Surgery
 
 NOISE = 2e-6  # of the largest output; one operator rounds by 6e-8
@@ -101,3 +104,33 @@ def test_attention_that_cannot_be_mapped_is_listed_with_why(module: str, exporte
     assert not last.complete
     assert UNMAPPED[module, exporter] in str(last.query[0].reason)
     assert all(found.layer or found.reason for maps in last.parts.values() for found in maps)
+
+
+def test_heads_that_do_not_fit_are_told() -> None:
+    made = WRITTEN["MultiHeadAttention"]()
+    node = next(node for node in made.proto.graph.node if node.op_type == "MultiHeadAttention")
+    node.attribute[0].i = 5  # of 24 columns
+    loaded = load(made.proto)
+    (block,) = find_attention(loaded, find_layers(loaded).by_name)
+    assert not block.complete
+    assert "expected 5 heads of equal size, got an operand of shape" in str(block.query[0].reason)
+
+
+def test_a_softmax_that_weighs_nothing_is_no_attention() -> None:
+    proto = model("(float[batch, 5] x) => (float[] y) { z = MatMul(x, w) y = Softmax(z) }", {"w": rand(5, 3)})
+    loaded = load(proto)
+    assert find_attention(loaded, find_layers(loaded).by_name) == ()
+
+
+def test_weights_of_places_without_queries_are_listed_with_why() -> None:
+    """Pooling by learned scores: values and an output, neither queries nor keys."""
+    nodes = """
+        s = MatMul(x, ws) st = Transpose<perm = [0, 2, 1]>(s) p = Softmax<axis = -1>(st) v = MatMul(x, wv)
+        c = MatMul(p, v) y = MatMul(c, wo)
+    """
+    weights = {"ws": rand(5, 1), "wv": rand(5, 7), "wo": rand(7, 3)}
+    loaded = load(model(f"(float[batch, tokens, 5] x) => (float[] y) {{ {nodes} }}", weights))
+    (block,) = find_attention(loaded, find_layers(loaded).by_name)
+    reasons = {found.reason for found in (*block.query, *block.key)}
+    assert reasons == {"the scores are no product of queries with keys"}
+    assert (block.value[0].mapped, block.output[0].mapped, block.heads) == (7, 7, 1)

@@ -12,11 +12,15 @@ from dataclasses import replace
 
 from wua_onnx.layers import attention_operators, attention_products, weightings
 from wua_onnx.layers.columns import Columns, sources_of
-from wua_onnx.layers.head_maps import AttentionBlock, HeadMap
+from wua_onnx.layers.head_maps import PARTS, AttentionBlock, HeadMap, unmapped
 from wua_onnx.layers.layer import Layer
+from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.naming import unique
 from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.limits import clean
 
+# What NumPy raises where shapes contradict each other, as they may in a malformed model.
+MALFORMED = (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 # Sizes of free dimensions that are tried until everything is mapped.
 _SIZES = (1, 8, 64)
 
@@ -38,17 +42,21 @@ def find_attention(model: Model, layers: Mapping[str, Layer]) -> tuple[Attention
 def _blocks(node: NodeView, columns: Callable[[int], Columns], layers: Mapping[str, Layer]) -> Iterator[AttentionBlock]:
     """Yield the attention that is anchored on `node`, if any."""
     if attention_operators.is_attention(node):
-        yield _best(attention_operators.block(node, columns(size), layers) for size in _SIZES)
+        yield _best(node, lambda size: attention_operators.block(node, columns(size), layers))
         return
     weighting = weightings.anchor(node)
     if weighting is not None:
-        yield _best(attention_products.block(weighting, columns(size), layers) for size in _SIZES)
+        yield _best(node, lambda size: attention_products.block(weighting, columns(size), layers))
 
 
-def _best(attempts: Iterator[AttentionBlock]) -> AttentionBlock:
+def _best(node: NodeView, attempt: Callable[[int], AttentionBlock]) -> AttentionBlock:
     """Return the first complete attempt, or the one with most parts mapped."""
     best: tuple[int, AttentionBlock] | None = None
-    for block in attempts:
+    for size in _SIZES:
+        try:
+            block = attempt(size)
+        except (Unmoved, *MALFORMED) as error:
+            block = _nothing(node, f"its shapes do not fit ({clean(str(error))})")
         mapped = sum(any(found.mapped for found in maps) for maps in block.parts.values())
         if best is None or mapped > best[0]:
             best = mapped, block
@@ -56,6 +64,12 @@ def _best(attempts: Iterator[AttentionBlock]) -> AttentionBlock:
             break
     assert best is not None
     return best[1]
+
+
+def _nothing(node: NodeView, reason: str) -> AttentionBlock:
+    name = node.module_name if node.module else node.name
+    parts = {part: unmapped(reason) for part in PARTS}
+    return AttentionBlock(name=name, node=node.name, op=node.op_type, heads=None, kv_heads=None, kv_head_of=(), **parts)
 
 
 __all__ = ["AttentionBlock", "HeadMap", "find_attention"]

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from wua_onnx.layers.columns import NONE, Columns
 from wua_onnx.layers.head_maps import AttentionBlock, HeadMap, columns_by_head, labels_of, output_map, unmapped
 from wua_onnx.layers.layer import Layer
-from wua_onnx.layers.moves import Unmoved
+from wua_onnx.layers.moves import LIMIT, Unmoved
 from wua_onnx.layers.weights import resolve
 from wua_onnx.model.graph import NodeView
 
@@ -152,6 +152,8 @@ def _rows(node: NodeView, operator: Operator, part: int, heads: int, kv_heads: i
         array = _split_last(array, part, heads, kv_heads)
     elif rank == 4:
         array = np.moveaxis(array, 1, 0)
+    elif rank < 2 or array.shape[-2] % count:
+        raise Unmoved(f"{node.where}: expected {count} heads of equal size, got an operand of shape {array.shape[:-1]}")
     else:
         array = np.moveaxis(array.reshape(*array.shape[:-2], count, -1, array.shape[-1]), -3, 0)
     if len(array) != count:
@@ -213,6 +215,8 @@ def _output(
         shape = (
             (*like[:1], heads, like[-2], width) if len(like) == 4 and not node.domain else (*like[:2], heads * width)
         )
+    if np.prod(shape, dtype=np.float64) > LIMIT:
+        return unmapped("its result is too large to follow")
     labels = _labels(shape, heads, by_axis=len(shape) == 4)
     return output_map(context, labels, columns, layers)
 

@@ -149,8 +149,8 @@ class Columns:
 
     def _nothing(self, value: ir.Value) -> Array:
         shape = self.sizes.shape(value)
-        if shape is None:
-            raise Unmoved("the shape of an input or constant is unknown")
+        if shape is None or np.prod(shape, dtype=np.float64) > LIMIT:
+            raise Unmoved("the shape of an input or constant is unknown" if shape is None else "a tensor is too large")
         return np.broadcast_to(np.int32(NONE), (1, *shape))
 
     def _moved(self, node: NodeView, output: int, depth: int) -> Array:
@@ -199,6 +199,8 @@ class Columns:
             shape = np.broadcast_shapes(*shapes, *(operand.shape[1:] for operand in operands))
         except ValueError:
             raise Unmoved(f"the shapes of {node.where} do not fit") from None
+        if np.prod(shape, dtype=np.float64) > LIMIT:
+            raise Unmoved(f"{node.where} makes more than {LIMIT:,} elements")
         if not operands:
             return np.broadcast_to(np.int32(NONE), (1, *shape))
         layers = {frozenset(self.layers_in(operand)) for operand in operands}
@@ -209,7 +211,7 @@ class Columns:
         for plane in planes:
             if not any(np.array_equal(plane, other) for other in kept):
                 kept.append(plane)
-        if len(kept) > _MAX_PLANES or np.prod(shape, dtype=np.float64) > LIMIT:
+        if len(kept) > _MAX_PLANES:
             raise Unmoved(f"{node.where} mixes more than {_MAX_PLANES} columns in one element")
         return np.stack(kept)
 
