@@ -128,6 +128,24 @@ def follow(
     return reading
 
 
+def follow_on(activation: Activation, model: Model, values: Array) -> Activation:
+    """Return where the neurons are read whose operator applies the beginning of an activation function itself.
+
+    Args:
+        activation: read at the operator's result.
+        model: the model.
+        values: what the operator's own function is on the grid that decompositions are looked at.
+    """
+    producer = activation.value.producer()
+    graph = producer.graph if producer is not None else None
+    walk = _Walk(model, graph, activation.value, activation.axes, activation.factor, activation.quantization)
+    found = find_pattern(walk.value, model, lambda node, index: _along_neurons(node, index, walk), values)
+    if found is None or not found[2]:
+        return activation
+    walk.step(found[0], walk.axes)
+    return walk.here(found[1])
+
+
 def _stored(value: ir.Value, graph: ir.Graph | ir.Function | None) -> ir.Value:
     """Return `value` as the network stores it: behind the pair that quantizes it, where there is one.
 
@@ -181,6 +199,9 @@ def _after(node: NodeView, before: Quantization | None) -> Quantization | None:
 
 
 def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
+    if node.op_type == "Neg":
+        walk.step(node.node.outputs[0], walk.axes, -1.0)
+        return False
     if node.op_type in ("Add", "Sub", "Mul", "Div"):
         constant = _along_neurons(node, 1 - index, walk)
         if constant is None or (node.op_type == "Div" and index == 1):
@@ -189,6 +210,8 @@ def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
             constant = 1 / constant
         walk.step(node.node.outputs[0], walk.axes, constant if node.op_type in ("Mul", "Div") else 1.0)
         return False
+    if node.op_type in ("QLinearAdd", "QLinearMul") and index in (0, 3):
+        return _through_integers(walk, node, 3 - index)
     if node.op_type == "BatchNormalization" and index == 0 and walk.axes == (1,):
         scale, variance = (_constant(node, i) for i in (1, 4))
         if scale is None or variance is None or node.attr("training_mode", 0) or scale.ndim != 1:
@@ -198,6 +221,18 @@ def _through_scale(walk: _Walk, node: NodeView, index: int) -> bool | None:
     if node.op_type in _NORMALISATIONS and index == 0 and walk.axes == (1,):
         return _through_normalisation(walk, node)
     return _through_group_normalisation(walk, node) if index == 0 else None
+
+
+def _through_integers(walk: _Walk, node: NodeView, other: int) -> bool | None:
+    """Take a constant shift or scale of integers, which stand for real numbers."""
+    stored, scale = _along_neurons(node, other, walk), _constant(node, other + 1)
+    zero = _constant(node, other + 2) if node.has(other + 2) else np.zeros(())
+    if stored is None or scale is None or zero is None or scale.size != 1 or zero.size != 1:
+        return None
+    real = (stored - zero.reshape(())) * scale.reshape(())
+    walk.step(node.node.outputs[0], walk.axes, real if node.op_type == "QLinearMul" else 1.0)
+    walk.quantization = Quantization.of(node, 6, 7)
+    return False
 
 
 def _through_normalisation(walk: _Walk, node: NodeView) -> bool | None:
@@ -262,11 +297,13 @@ def _through_function(walk: _Walk) -> Function | None:
     found = find_pattern(walk.value, walk.model, lambda node, index: _along_neurons(node, index, walk))
     if found is not None and found[2]:
         walk.step(found[0], walk.axes)
+        walk.quantization = None  # a pattern ends in real numbers
         return found[1]
     user = _only_user(walk)
     if user is None:
         if found is not None:
             walk.step(found[0], walk.axes)
+            walk.quantization = None
         return found[1] if found is not None else None
     node, index = user
     function = functions.OPERATORS.get(node.op_type) or functions.QUANTIZED.get(node.op_type)

@@ -42,6 +42,7 @@ _ROLES = {
     "Upsample": "scales or region of a Resize",
     "Where": "constant alternative",
 }
+_INTEGERS = {"QLinearAdd": "bias or constant shift", "QLinearMul": "constant scale"}
 _QUANTIZED = "quantization parameter"
 # What part of the name of an input says of it; the first that fits.
 _NAMES = (
@@ -112,6 +113,8 @@ def role_of(node: ir.Node, index: int) -> str:
     if node.domain in ("", "ai.onnx", _MICROSOFT):
         if node.op_type in _ROLES:
             return _ROLES[node.op_type]
+        if node.op_type in _INTEGERS and index in (0, 3):
+            return _INTEGERS[node.op_type]
         for part, meaning in _NAMES:
             if name is not None and part in name.lower():
                 return meaning

@@ -21,6 +21,7 @@ from wua_onnx.layers.weights import WeightSource, read, resolve
 from wua_onnx.model.graph import NodeView
 
 _MICROSOFT = "com.microsoft"
+_MAX_MOVES = 8
 _UNCOUNTED = "the operator counts positions itself and does not show which rows it looks up"
 
 
@@ -101,19 +102,37 @@ def _rows(
 
 def _dequantized_behind(node: NodeView, rank: int) -> Callable[[Array, NodeView], Array] | str | None:
     """Return how the rows looked up become real numbers, by a DequantizeLinear behind; None where none is."""
-    users = [use.node for use in readers(node.node.outputs[0])]
-    if len(users) != 1 or users[0].op_type != "DequantizeLinear" or node.node.outputs[0].is_graph_output():
+    found = _scaling(node)
+    if found is None:
         return None
-    behind = NodeView(users[0], node.model)
-    problem = unreadable(behind, 1, 2)
+    behind, first = found
+    problem = unreadable(behind, first, first + 1)
     if problem is not None:
         return problem
-    scale = parameter(behind, 1)
+    scale = parameter(behind, first)
     output = node.node.outputs[0].shape
     last = output is not None and int(behind.attr("axis", 1)) in (-1, len(output) - 1)
     if scale.size > 1 and (scale.ndim != 1 or not last or node.attr("axis", 0) % rank == rank - 1):
         return "its rows are dequantized in blocks behind the lookup"
-    return lambda stored, _: affine(stored, behind, scale=1, zero=2, axis=-1)
+    return lambda stored, _: affine(stored, behind, scale=first, zero=first + 1, axis=-1)
+
+
+def _scaling(node: NodeView) -> tuple[NodeView, int] | None:
+    """Return an operator that reads the rows as integers, and which of its inputs is their scale; None if none does."""
+    value = node.node.outputs[0]
+    for _ in range(_MAX_MOVES):
+        moved = None
+        for use in readers(value):
+            if use.node.op_type == "DequantizeLinear" and use.idx == 0:
+                return NodeView(use.node, node.model), 1
+            if use.node.op_type.startswith("QLinear") and use.idx in (0, 3) and use.node.op_type != "QLinearConcat":
+                return NodeView(use.node, node.model), use.idx + 1
+            if use.node.op_type in ("Reshape", "Squeeze", "Unsqueeze", "Identity") and use.idx == 0:
+                moved = use.node.outputs[0]
+        if moved is None:
+            return None
+        value = moved
+    return None
 
 
 def _blocks(stored: Array, node: NodeView) -> Array:
