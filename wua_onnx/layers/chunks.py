@@ -80,7 +80,7 @@ def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, .
 def canonical_view(use: Use, model: Model) -> Array | None:
     """Return the stored elements in canonical order, without reading any; None where there is no such view."""
     tensor = use.source.root.const_value
-    if tensor is None or tensor.dtype.bitwidth < _PACKED_BITS or use.decode is not None:
+    if tensor is None or tensor.dtype.bitwidth < _PACKED_BITS or use.decode is not None or use.arrangement.rows:
         return None
     view: Array | None = model.weight(use.source.root)
     for node in use.source.chain:

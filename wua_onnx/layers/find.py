@@ -11,7 +11,9 @@ import onnx_ir as ir
 from wua_onnx.cost.memory import is_parameter, parameter_values
 from wua_onnx.layers.activations import Activation, follow
 from wua_onnx.layers.layer import Layer, Use
+from wua_onnx.layers.loop_weights import with_loop_weights
 from wua_onnx.layers.naming import layer_name, unique
+from wua_onnx.layers.recurrence import recurrences
 from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.roles import role, role_of
 from wua_onnx.model.graph import Model, NodeView
@@ -52,8 +54,12 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
     """
     uses: dict[ir.Value, list[Use]] = {}
     reasons: dict[ir.Value, str] = {}
-    for node in _living(model):
-        for found in recognise(node, normalization=normalization):
+    model = with_loop_weights(model)
+    nodes = list(_living(model))
+    written_out = recurrences(model, nodes)
+    for node in nodes:
+        replaced = written_out.get(node.node)
+        for found in recognise(node, normalization=normalization) if replaced is None else replaced:
             if isinstance(found, str):
                 reasons |= dict.fromkeys(_weights_of(node), f"{clean(node.op_type)}: {found}")
             elif is_parameter(found.source.root):

@@ -29,11 +29,14 @@ class Arrangement:
         split: the shape with axes split.
         permutation: the order of the split axes.
         shape: the canonical shape.
+        rows: the order of the rows (all axes but the innermost), where it is none of axes: gates that an operator
+            orders otherwise.
     """
 
     split: tuple[int, ...]
     permutation: tuple[int, ...]
     shape: tuple[int, ...]
+    rows: tuple[int, ...] = ()
 
     @classmethod
     def transposing(cls, shape: tuple[int, ...], permutation: tuple[int, ...] | None = None) -> Arrangement:
@@ -43,7 +46,10 @@ class Arrangement:
 
     def __call__(self, array: Array) -> Array:
         """Return `array` arranged; a view where axes are only reordered."""
-        return np.transpose(array.reshape(self.split), self.permutation).reshape(self.shape)
+        moved = np.transpose(array.reshape(self.split), self.permutation)
+        if self.rows:
+            moved = moved.reshape(len(self.rows), -1)[list(self.rows)]
+        return moved.reshape(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

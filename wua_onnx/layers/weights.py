@@ -38,7 +38,7 @@ def resolve(value: ir.Value | None, model: Model) -> WeightSource | str:
     if value is None or value not in model.constants:
         return "no constant operand"
     chain: list[ir.Node] = []
-    current = value
+    current = model.carried.get(value, value)
     while ir.convenience.get_const_tensor(current) is None or current.producer() is not None:
         node = current.producer()
         if node is None or len(chain) > _MAX_CHAIN:
@@ -50,7 +50,7 @@ def resolve(value: ir.Value | None, model: Model) -> WeightSource | str:
         if any(isinstance(resolve(side, model), str) for side in node.inputs[1:] if side and node.op_type in _SIDES):
             return f"{clean(node.op_type)} with computed scales"
         chain.append(node)
-        current = node.inputs[0]
+        current = model.carried.get(node.inputs[0], node.inputs[0])
     shape = model.shape(value)
     if shape is None and all(node.op_type in _SHAPE_KEPT for node in chain):
         shape = model.shape(current)

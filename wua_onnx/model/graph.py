@@ -42,6 +42,7 @@ class Model:
         layer_names: the author's name of a layer by initializer or node name, from a converter.
         seen: shapes that stand in for those of `ir_model`, from an observed run; None for one that is not known.
         idle: graphs inside nodes that never ran in it.
+        carried: what a loop carries and never changes, and what it starts as; see `with_carried`.
     """
 
     ir_model: ir.Model
@@ -53,12 +54,27 @@ class Model:
     layer_names: Mapping[str, str] = field(default_factory=dict)
     seen: Mapping[ir.Value, Shape | None] = field(default_factory=dict, repr=False)
     idle: frozenset[ir.Graph] = frozenset()
+    carried: Mapping[ir.Value, ir.Value] = field(default_factory=dict, repr=False)
 
     def with_shapes(self, seen: Mapping[ir.Value, Shape | None], idle: frozenset[ir.Graph]) -> Model:
         """Return the same model with shapes that were seen in a run, and the graphs that did not run in it."""
         model = copy(self)
         model.seen, model.idle = seen, idle
         model.__dict__.pop("nodes", None)  # they look up their shapes in the model they belong to
+        return model
+
+    def with_carried(self, carried: Mapping[ir.Value, ir.Value]) -> Model:
+        """Return the same model where constants that a loop carries, and never changes, are constants inside, too.
+
+        onnxruntime computes what depends on them on every trip, so this is for whoever looks for weights.
+
+        Args:
+            carried: inputs of bodies, and what they start as.
+        """
+        model = copy(self)
+        model.carried = carried
+        for name in ("nodes", "constants"):
+            model.__dict__.pop(name, None)
         return model
 
     @cached_property
@@ -90,6 +106,7 @@ class Model:
         for node in self.all_nodes():
             inner = [graph for attribute in node.attributes.values() for graph in _subgraphs(attribute)]
             known.update(value for graph in inner for value in graph.initializers.values())
+            known.update(state for graph in inner for state in graph.inputs if self.carried.get(state) in known)
             if node.op_type in _RANDOM or inner:
                 continue
             if all(value is None or value in known for value in node.inputs):

@@ -69,14 +69,14 @@ def infer(model: ir.Model, run: Callable[[], None]) -> None:
     An axis that changes becomes a dimension that cannot be told; where a rank changes, neither what the loop carries
     nor anything computed from it has a shape.
     """
-    nodes = [node for node in model.graph.all_nodes() if _body(node) is not None]
+    nodes = [node for node in model.graph.all_nodes() if body_of(node) is not None]
     if not nodes:
         run()
         return
     declared: Shapes = {value: _copy(value.shape) for value in all_values(model)}
     freed = _freed(model, nodes)
     guess = declared | freed
-    pairs = [pair for node in nodes for pair in _carried_by(node) if guess[pair[0]] is None]
+    pairs = [pair for node in nodes for pair in carried_by(node) if guess[pair[0]] is None]
     states = [_State(value=value, result=result, declared=declared[value]) for value, result in pairs]
     for last in (*[False] * (_ROUNDS - 1), True, True):
         for value, shape in guess.items():
@@ -87,8 +87,8 @@ def infer(model: ir.Model, run: Callable[[], None]) -> None:
             break
         guess |= better
     for node in nodes:
-        if any(_ranks_differ(value, result) for value, result in _carried_by(node)):
-            _forget([*(value for value, _ in _carried_by(node)), *node.outputs])
+        if any(_ranks_differ(value, result) for value, result in carried_by(node)):
+            _forget([*(value for value, _ in carried_by(node)), *node.outputs])
 
 
 def _corrections(
@@ -106,14 +106,15 @@ def _copy(shape: ir.Shape | None) -> ir.Shape | None:
     return None if shape is None else ir.Shape(list(shape))
 
 
-def _body(node: ir.Node) -> ir.Graph | None:
+def body_of(node: ir.Node) -> ir.Graph | None:
+    """Return the graph that a Loop or a Scan runs on every trip; None for any other operator."""
     body = node.attributes.get("body") if node.op_type in ("Loop", "Scan") else None
     return body.as_graph() if body is not None and body.type == ir.AttributeType.GRAPH else None
 
 
-def _carried_by(node: ir.Node) -> list[tuple[ir.Value, ir.Value]]:
+def carried_by(node: ir.Node) -> list[tuple[ir.Value, ir.Value]]:
     """Return what a loop carries: each input of its body, and the output that becomes this input."""
-    graph = _body(node)
+    graph = body_of(node)
     if graph is None:
         return []
     if node.op_type == "Loop":
@@ -133,11 +134,11 @@ def _freed(model: ir.Model, nodes: Iterable[ir.Node]) -> Shapes:
     outside = [*graph.inputs, *graph.outputs, *(value for node in graph for value in node.outputs)]
     public = set[str]().union(*(_names(value.shape) for value in outside))
     freed: Shapes = {}
-    for body in filter(None, map(_body, nodes)):
+    for body in filter(None, map(body_of, nodes)):
         for value in values_of(body):
             if value.shape is not None and _names(value.shape) - public:
                 freed[value] = ir.Shape([None if _names([dim]) - public else dim for dim in value.shape])
-    return freed | {value: None for node in nodes for value, _ in _carried_by(node) if value in freed}
+    return freed | {value: None for node in nodes for value, _ in carried_by(node) if value in freed}
 
 
 def _with_lost_names(shape: ir.Shape | None, declared: ir.Shape | None) -> ir.Shape | None:
@@ -168,4 +169,4 @@ def _forget(values: Iterable[ir.Value]) -> None:
             pending.extend(output for use in value.uses() for output in use.node.outputs)
 
 
-__all__ = ["infer"]
+__all__ = ["body_of", "carried_by", "infer"]

@@ -30,6 +30,7 @@ _MICROSOFT_LIKE_FIRST = (
 _MICROSOFT_N_COLUMNS = ("MatMulBnb4", "MatMulNBitsMlp")  # as many columns as the attribute N says
 # A quotient of symbols that cancel stays text in their results (`2`), and is taken for a free dimension further on.
 _QUOTIENTS = {"Reshape": 5, "Expand": 8, "ConstantOfShape": 9}
+_MOST_AXES = 64
 _ML_FLOATS_LIKE_FIRST = ("Imputer", "Normalizer", "Scaler")
 
 
@@ -94,6 +95,7 @@ def _register_quotients() -> None:
     for op, since in _QUOTIENTS.items():
         infer = registry.get("", op, version=since)
         if infer is not None:
+            infer = _of_symbols(infer) if op == "ConstantOfShape" else infer
             registry.register("", op, since_version=since)(_with_numbers(infer))
     product = registry.get("", "ReduceProd", version=1)
     if product is not None:
@@ -118,6 +120,22 @@ def _reduces_first(node: ir.Node) -> bool:
         return _ints(node, "axes") in ([], [0], [-1]) and "noop_with_empty_axes" not in node.attributes
     axes = ir.convenience.get_const_tensor(node.inputs[1])
     return axes is not None and axes.numpy().tolist() in ([0], [-1])
+
+
+def _of_symbols(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
+    """ConstantOfShape of a computed shape, as TorchScript writes initial states."""
+
+    def infer(ctx: Any, node: ir.Node) -> None:
+        infer_shape(ctx, node)
+        shape = node.inputs[0]
+        if node.outputs[0].shape is not None or shape is None or shape.shape is None or len(shape.shape) != 1:
+            return
+        dims, rank = ctx.get_symbolic_value(shape), shape.shape[0]
+        if dims is None and isinstance(rank, int) and rank <= _MOST_AXES:
+            dims = [None] * rank
+        node.outputs[0].shape = None if dims is None else ir.Shape(dims)
+
+    return infer
 
 
 def _with_numbers(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:

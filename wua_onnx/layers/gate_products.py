@@ -1,0 +1,116 @@
+"""Products with a constant that may be a weight of a recurrent cell, and which of the constant's columns they use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx.layers.layer import Arrangement, Features, Use
+from wua_onnx.layers.moves import MOVES, Unmoved, moved
+from wua_onnx.layers.registry import recognise
+from wua_onnx.layers.sizes import Sizes
+from wua_onnx.layers.weights import resolve
+from wua_onnx.model.graph import NodeView
+
+Array: TypeAlias = np.ndarray[Any, Any]
+_PARTS = frozenset({"Gather", "Slice", "Split"})
+_COPIES = frozenset({"Cast", "Dropout", "Identity"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GateProduct:
+    """A product of features with columns of a constant.
+
+    Attributes:
+        use: how a dense layer would use the whole constant.
+        columns: the numbers of the columns that come out, in their order.
+        operand: what is multiplied with them.
+    """
+
+    use: Use
+    columns: Array
+    operand: ir.Value
+
+    @property
+    def node(self) -> ir.Node:
+        """The operator."""
+        return self.use.node.node
+
+    @property
+    def root(self) -> ir.Value:
+        """The initializer that holds the elements."""
+        return self.use.source.root
+
+    @property
+    def weight(self) -> tuple[ir.Value, bytes]:
+        """What tells the columns from those of other products."""
+        return self.root, self.columns.tobytes()
+
+    @property
+    def axis(self) -> int:
+        """The axis of the result along which the columns lie."""
+        return self.use.output_axes[0]
+
+
+def gate_product(node: NodeView, sizes: Sizes) -> GateProduct | None:
+    """Return `node` as a product with columns of a constant; None for any other operator."""
+    if len(node.node.inputs) < 2 or len(node.node.outputs) != 1:
+        return None
+    for use in recognise(node):
+        if isinstance(use, Use) and _is_plain(use) and use.features is not None:
+            return GateProduct(use, np.arange(use.arrangement.shape[1]), use.features.value)
+    return _of_a_part(node, sizes) if (node.domain, node.op_type) in (("", "MatMul"), ("", "Gemm")) else None
+
+
+def _is_plain(use: Use) -> bool:
+    plain = use.kind == "dense" and use.reads == "after" and len(use.arrangement.shape) == 2
+    return plain and len(use.output_axes) == 1 and use.decode is None and use.quantization is None
+
+
+def _of_a_part(node: NodeView, sizes: Sizes) -> GateProduct | None:
+    """Return a product with some columns of a constant, which are cut out of it beforehand."""
+    operand, part = node.input(0), node.input(1)
+    producer = part.producer() if part is not None else None
+    if operand is None or part is None or part not in node.model.constants or producer is None:
+        return None
+    source = resolve(producer.inputs[0], node.model) if producer.op_type in _PARTS and producer.inputs else ""
+    rank = len(operand.shape) if operand.shape is not None else 0
+    if isinstance(source, str) or len(source.shape) != 2 or rank < 2 or node.attr("transA", 0):
+        return None
+    across = 0 if node.attr("transB", 0) else 1
+    numbers = np.broadcast_to(
+        np.arange(source.shape[across]).reshape([-1, 1] if across == 0 else [1, -1]), source.shape
+    )
+    cutting = NodeView(producer, node.model)
+    try:
+        kept = moved(cutting, producer.outputs.index(part), [numbers], sizes.numbers_of(cutting))
+    except Unmoved:
+        return None
+    if kept.ndim != 2 or kept.shape[1 - across] != source.shape[1 - across]:
+        return None
+    whole = Use(
+        node=node,
+        kind="dense",
+        source=source,
+        arrangement=Arrangement.transposing(source.shape, (1, 0) if across == 0 else (0, 1)),
+        neuron_axis=1,
+        output=node.node.outputs[0],
+        output_axes=(rank - 1,),
+        factor=float(node.attr("alpha", 1.0)),
+        features=Features(value=operand, axes=(rank - 1,), spread=lambda features: features.reshape(-1, 1)),
+    )
+    return GateProduct(whole, kept.take(0, 1 - across), operand)
+
+
+def moved_from(value: ir.Value) -> ir.Value:
+    """Return what `value` is a rearrangement or a part of, through operators that only move one tensor."""
+    node = value.producer()
+    while node is not None and node.domain in ("", "ai.onnx") and node.inputs and node.inputs[0] is not None:
+        if node.op_type not in (MOVES.keys() | _COPIES) - {"Concat", "Expand", "Tile", "ScatterND"}:
+            break
+        value = node.inputs[0]
+        node = value.producer()
+    return value

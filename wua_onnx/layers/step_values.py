@@ -1,0 +1,195 @@
+"""What the operators of one step of a recurrence compute, on random numbers.
+
+Products with constants and states are random, a number for each column, the same for all samples. Constant shifts
+along the columns are biases, which only shift a gate; they are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx.layers.elementwise import EVALUATE
+from wua_onnx.layers.gate_products import GateProduct, moved_from
+from wua_onnx.layers.loop_weights import starts_of
+from wua_onnx.layers.moves import MOVES, Unmoved, data_inputs, moved
+from wua_onnx.layers.sizes import Sizes
+from wua_onnx.layers.weights import read, resolve
+from wua_onnx.model.graph import SMALL, Model, NodeView
+
+Array: TypeAlias = np.ndarray[Any, Any]
+# One array for each draw of random numbers.
+Draws: TypeAlias = tuple[Array, ...]
+
+_DRAWS = 6
+_MOST = 2**20  # elements of a value that is evaluated
+_MOST_DEPTH = 12  # operators between a product and the step, on the side of the input
+_COPIES = frozenset({"Cast", "Dropout", "Identity"})
+_SUMS = frozenset({"Add", "Sub", "Sum"})
+
+
+class Graph:
+    """What steps share: the products of a model, the order of its operators, and what its loops are given."""
+
+    def __init__(self, model: Model, sizes: Sizes, products: Mapping[ir.Node, GateProduct]) -> None:
+        self.model, self.sizes, self.products = model, sizes, products
+        self.order: dict[ir.Node, int] = {}
+        self.scanned: dict[ir.Value, tuple[ir.Value, int]] = {}
+        for place, node in enumerate(model.all_nodes()):
+            self.order[node] = place
+            if node.op_type == "Scan":
+                self.scanned |= _scanned(NodeView(node, model))
+
+
+def _scanned(node: NodeView) -> Iterator[tuple[ir.Value, tuple[ir.Value, int]]]:
+    """Yield what the body of a Scan reads a part of on each trip: the tensor, and the axis it is cut along."""
+    starts = list(starts_of(node.node).items())
+    count = int(node.attr("num_scan_inputs", 0))
+    axes = node.attr("scan_input_axes") or [0] * count
+    for (inner, outer), axis in zip(starts[len(starts) - count :], axes, strict=False):
+        if outer is not None:
+            yield inner, (outer, int(axis))
+
+
+class StepValues:
+    """The values of one step, by what they are computed from.
+
+    Attributes:
+        known: what has been evaluated, shape of the value.
+        states: those among them that no product leads to: the states before, as far as they are looked at.
+    """
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.model = graph, graph.model
+        self.known: dict[ir.Value, Draws] = {}
+        self.states: dict[ir.Value, Draws] = {}
+        self._random = np.random.default_rng(0)
+
+    def evaluate(self, node: NodeView) -> bool:
+        """Evaluate an operator; return whether it can be."""
+        try:
+            self.known |= self._computed(node, 0)
+        except Unmoved:
+            return False
+        return True
+
+    def draw(self, product: GateProduct) -> None:
+        """Give the result of `product` random numbers.
+
+        Raises:
+            Unmoved: it is too large, or its shape is unknown.
+        """
+        output = product.node.outputs[0]
+        self.known[output] = self._drawn(output, product.axis, product.columns.size)
+
+    def _computed(self, node: NodeView, depth: int) -> dict[ir.Value, Draws]:
+        """Return the results of an elementwise operator, or of one that only moves elements."""
+        if node.domain or not (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in _COPIES):
+            raise Unmoved(f"{node.where} is not elementwise")
+        if node.op_type in _COPIES:
+            return {node.node.outputs[0]: self._value(node.node.inputs[0], depth)}
+        if node.op_type in MOVES:
+            operands = [self._value(node.node.inputs[index], depth) for index in data_inputs(node)]
+            return {
+                output: tuple(self._moved(node, place, draws) for draws in zip(*operands, strict=True))
+                for place, output in enumerate(node.node.outputs)
+            }
+        operands = [self._operand(node, value, depth) for value in node.node.inputs if value is not None]
+        with np.errstate(all="ignore"):
+            try:
+                results = tuple(EVALUATE[node.op_type](node, list(draws)) for draws in zip(*operands, strict=True))
+            except (TypeError, ValueError) as error:
+                raise Unmoved(f"{node.where} does not fit its operands") from error
+        return {node.node.outputs[0]: tuple(np.asarray(result, np.float64) for result in results)}
+
+    def _moved(self, node: NodeView, output: int, arrays: Sequence[Array]) -> Array:
+        numbers = self.graph.sizes.numbers_of(node)
+        if node.op_type == "Gather" and numbers(1) is None:  # the step of a loop: all are alike
+            indices = node.input(1)
+            rank = len(indices.shape) if indices is not None and indices.shape is not None else 1
+            if rank > 1:
+                raise Unmoved(f"{node.where} gathers what cannot be told")
+            return np.take(arrays[0], 0 if rank == 0 else [0], node.attr("axis", 0))
+        return moved(node, output, arrays, numbers)
+
+    def _operand(self, node: NodeView, value: ir.Value, depth: int) -> Draws:
+        """Return an operand of an elementwise operator; a bias is 0."""
+        if value in self.model.constants and node.op_type in _SUMS:
+            shape = self.graph.sizes.shape(value)
+            if shape is not None and np.prod(shape) > 1:
+                return (np.zeros(shape),) * _DRAWS
+        return self._value(value, depth)
+
+    def _value(self, value: ir.Value | None, depth: int) -> Draws:
+        """Return what is known of a value; random numbers for a state that is not."""
+        if value is None:
+            raise Unmoved("an operand is left out")
+        if value not in self.known:
+            self.known[value] = self._found(value, depth)
+        return self.known[value]
+
+    def _found(self, value: ir.Value, depth: int) -> Draws:
+        producer = value.producer()
+        if value in self.model.constants:
+            return self._constant(value)
+        if producer is not None and producer in self.graph.products:
+            self.draw(self.graph.products[producer])
+            return self.known[value]
+        if value in self.graph.scanned:
+            outer, axis = self.graph.scanned[value]
+            if self._leads_to_a_product(outer):
+                return tuple(np.take(array, 0, axis) for array in self._value(outer, depth + 1))
+        if producer is not None and depth < _MOST_DEPTH:
+            leads = self._leads_to_a_product(value)
+            if leads or moved_from(value) is not value:
+                found = self._computed(NodeView(producer, self.model), depth + 1)[value]
+                if not leads:
+                    self.states[value] = found
+                return found
+        return self._state(value)
+
+    def _leads_to_a_product(self, value: ir.Value) -> bool:
+        """Return whether `value` is a product with a constant, moved and shifted by constants, nothing else."""
+        for _ in range(_MOST_DEPTH):
+            value = moved_from(value)
+            node = value.producer()
+            if value in self.graph.scanned:
+                value = self.graph.scanned[value][0]
+                continue
+            if node is None or node in self.graph.products:
+                return node is not None
+            varying = [each for each in node.inputs if each is not None and each not in self.model.constants]
+            if node.op_type not in _SUMS or len(varying) != 1:
+                return node.op_type in _SUMS and all(map(self._leads_to_a_product, varying)) and bool(varying)
+            value = varying[0]
+        return False
+
+    def _constant(self, value: ir.Value) -> Draws:
+        source = resolve(value, self.model)
+        if isinstance(source, str):
+            raise Unmoved(source)
+        size = int(np.prod(source.shape, dtype=np.int64))
+        array = np.asarray(read(source, self.model), np.float64) if size <= SMALL else np.zeros(source.shape)
+        return (array,) * _DRAWS
+
+    def _state(self, value: ir.Value) -> Draws:
+        """Return random numbers along the last axis, where units lie; 1 for what has one element (a mask, say)."""
+        shape = self.graph.sizes.shape(value)
+        if shape is None:
+            raise Unmoved("the shape of a state is unknown")
+        if not shape or shape[-1] == 1:
+            return (np.ones(shape),) * _DRAWS
+        self.states[value] = self._drawn(value, len(shape) - 1, shape[-1])
+        return self.states[value]
+
+    def _drawn(self, value: ir.Value, axis: int, columns: int) -> Draws:
+        shape = self.graph.sizes.shape(value)
+        if shape is None or axis >= len(shape) or np.prod(shape, dtype=np.float64) > _MOST:
+            raise Unmoved("a value is too large to be evaluated, or of unknown shape")
+        along = [columns if place == axis else 1 for place in range(len(shape))]
+        whole = [columns if place == axis else size for place, size in enumerate(shape)]
+        draws = self._random.normal(0, 1.5, (_DRAWS, columns))
+        return tuple(np.broadcast_to(draw.reshape(along), whole) for draw in draws)

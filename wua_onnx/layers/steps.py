@@ -1,0 +1,213 @@
+"""One step of a recurrence that an exporter wrote out, found by what its operators compute.
+
+From a product with a constant the operators behind it are evaluated one by one, until a value is what a known cell
+makes of the products and the states before.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import onnx_ir as ir
+
+from wua_onnx.layers.cells import GATES, Cell, Points, identify
+from wua_onnx.layers.gate_products import GateProduct, moved_from
+from wua_onnx.layers.moves import Unmoved
+from wua_onnx.layers.step_values import Draws, Graph, StepValues
+from wua_onnx.model.graph import NodeView
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_MOST_NODES = 96  # of one step
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """The columns of a product that go into one gate: a number of them equal to that of the hidden units.
+
+    Attributes:
+        product: the product.
+        columns: the numbers of the columns of its result, one for each unit.
+    """
+
+    product: GateProduct
+    columns: slice
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Step:
+    """One step: the cell, the products that make its gates, and the hidden state it ends with.
+
+    Attributes:
+        cell: which one it is.
+        output, axis: the next hidden state, and its axis along which the units lie.
+        units: how many hidden units there are.
+        inputs, hidden: for each gate in the order of ONNX, what goes into it from either side; nothing for the input
+            where one product has both.
+    """
+
+    cell: Cell
+    output: ir.Value
+    axis: int
+    units: int
+    inputs: tuple[Share, ...]
+    hidden: tuple[Share, ...]
+
+    @property
+    def products(self) -> list[GateProduct]:
+        """The products, each once."""
+        return list(dict.fromkeys(share.product for share in (*self.inputs, *self.hidden)))
+
+
+class StepSearch:
+    """The operators behind one product, evaluated one by one until one is the next hidden state of a cell."""
+
+    def __init__(self, anchor: GateProduct, graph: Graph) -> None:
+        self._anchor, self._graph = anchor, graph
+        self._values = StepValues(graph)
+        self._reset: GateProduct | None = None
+
+    def run(self) -> Step | None:
+        """Return the step that the anchor belongs to; None where there is none."""
+        try:
+            self._values.draw(self._anchor)
+        except Unmoved:
+            return None
+        for node in self._behind():
+            for output in node.outputs:
+                step = self._step(output) if output in self._values.known else None
+                if step is not None:
+                    return step
+        return None
+
+    def _behind(self) -> Iterator[ir.Node]:
+        """Yield the operators behind the anchor that can be evaluated, in file order."""
+        pending: list[tuple[int, ir.Node]] = []
+        queued: set[ir.Node] = set()
+        latest = self._anchor.node
+        while len(queued) < _MOST_NODES:
+            for use in (use for output in latest.outputs for use in output.uses()):
+                if use.node not in queued and use.node.graph is self._anchor.node.graph:
+                    queued.add(use.node)
+                    heapq.heappush(pending, (self._graph.order[use.node], use.node))
+            evaluated = None
+            while pending and evaluated is None:
+                evaluated = self._evaluated(heapq.heappop(pending)[1])
+            if evaluated is None:
+                return
+            yield evaluated
+            latest = evaluated
+
+    def _evaluated(self, node: ir.Node) -> ir.Node | None:
+        """Return `node` where it can be evaluated."""
+        product = self._graph.products.get(node)
+        done = self._is_reset(product) if product else self._values.evaluate(NodeView(node, self._graph.model))
+        return node if done else None
+
+    def _is_reset(self, product: GateProduct) -> bool:
+        """Take a product with what the reset gate leaves of the state; a step has one at most."""
+        known = (other for node, other in self._graph.products.items() if node.outputs[0] in self._values.known)
+        square = product.columns.size == product.use.arrangement.shape[0]
+        if self._reset or not square or product.operand not in self._values.known:
+            return False
+        if product.weight in {other.weight for other in known}:
+            return False
+        try:
+            self._values.draw(product)
+        except Unmoved:
+            return False
+        self._reset = product
+        return True
+
+    def _step(self, output: ir.Value) -> Step | None:
+        """Return the step that ends with `output`; None where it is no hidden state of a known cell."""
+        along = _line(self._values.known[output])
+        if along is None:
+            return None
+        axis, result = along
+        units = result.shape[1]
+        products = self._products_before(output)
+        if any(product.columns.size % units for product in products):
+            return None
+        operand = moved_from(self._anchor.operand)
+        sides = [
+            [p for p in products if p is self._reset or (moved_from(p.operand) is operand) is same]
+            for same in (True, False)
+        ]
+        for mine, others in (sides, sides[::-1]):
+            inputs = [product for product in others if product is not self._reset]
+            for found in self._identified(inputs, mine, result):
+                return Step(output=output, axis=axis, units=units, cell=found[0], inputs=found[1], hidden=found[2])
+        return None
+
+    def _products_before(self, output: ir.Value) -> list[GateProduct]:
+        """Return the products of this step that `output` is computed from."""
+        found: dict[GateProduct, None] = {}
+        pending, seen = [output], {output}
+        while pending:
+            node = pending.pop().producer()
+            product = self._graph.products.get(node) if node is not None else None
+            if product is not None:
+                found[product] = None
+            if node is None or (product is not None and product is not self._reset):
+                continue
+            behind = [
+                value
+                for value in node.inputs
+                if value in self._values.known and value not in seen and value not in self._values.states
+            ]
+            seen.update(behind)
+            pending.extend(behind)
+        return list(found)
+
+    def _identified(
+        self, inputs: Sequence[GateProduct], hidden: Sequence[GateProduct], result: Array
+    ) -> Iterator[tuple[Cell, tuple[Share, ...], tuple[Share, ...]]]:
+        """Yield the cell that makes `result` of the products; nothing where it is none that is known."""
+        units = result.shape[1]
+        counts = [sum(product.columns.size // units for product in side) for side in (inputs, hidden)]
+        if counts[1] not in GATES.values() or counts[0] not in (0, counts[1]):
+            return
+        for interleaved in (False, True):
+            shares = [[s for p in side for s in _shares(p, units, interleaved)] for side in (inputs, hidden)]
+            rows = [np.array([self._row(share) for share in side]).reshape(len(side), result.size) for side in shares]
+            states = [line[1] for draws in self._values.states.values() if (line := _line(draws)) is not None]
+            reset = _line(self._values.known[self._reset.operand]) if self._reset in hidden and self._reset else None
+            points = Points(
+                result=result.reshape(-1),
+                inputs=rows[0],
+                hidden=rows[1],
+                states=[state.reshape(-1) for state in states if state.shape == result.shape],
+                reset=reset[1].reshape(-1) if reset is not None else None,
+            )
+            cell = identify(points)
+            if cell is not None:
+                yield cell, tuple(shares[0][i] for i in cell.inputs), tuple(shares[1][i] for i in cell.hidden)
+
+    def _row(self, share: Share) -> Array:
+        line = _line(self._values.known[share.product.node.outputs[0]])
+        assert line is not None
+        return line[1][:, share.columns].reshape(-1)
+
+
+def _shares(product: GateProduct, units: int, interleaved: bool) -> list[Share]:
+    """Return the columns of each gate: those of a gate side by side, or those of a unit."""
+    gates = product.columns.size // units
+    if interleaved:
+        return [Share(product, slice(gate, None, gates)) for gate in range(gates)]
+    return [Share(product, slice(gate * units, (gate + 1) * units)) for gate in range(gates)]
+
+
+def _line(draws: Draws) -> tuple[int, Array] | None:
+    """Return the axis along which values vary, and the values along it, shape (draws, length); None where not one."""
+    first = draws[0]
+    varying = [axis for axis in range(first.ndim) if first.shape[axis] > 1 and np.ptp(first, axis=axis).max() > 0]
+    if len(varying) != 1:
+        return None
+    axis = varying[0]
+    at = tuple(slice(None) if place == axis else 0 for place in range(first.ndim))
+    return axis, np.array([draw[at] for draw in draws])
