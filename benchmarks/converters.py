@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ def _keras_counter(model: Any, X: Any) -> int:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     shape = (1, *X.shape[1:])
-    function = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec(shape)])
-    frozen: Any = convert_variables_to_constants_v2
+    function: Any = tf.function(lambda x: model(x, training=False), input_signature=[tf.TensorSpec(shape)])
+    frozen: Any = convert_variables_to_constants_v2  # TensorFlow's own, untyped
     graph = frozen(function.get_concrete_function()).graph
     profiler = tf.compat.v1.profiler
     options = {**profiler.ProfileOptionBuilder.float_operation(), "output": "none"}
@@ -127,10 +128,11 @@ def _ratio(model: Any, X: Any, bare: Any) -> float:
     """Return the time of a conversion over that of the bare exporter: the best of three each, in turns."""
     from wua_onnx.converters import to_onnx
 
+    both: tuple[Callable[[Path], Any], ...] = (lambda path: bare(model, X, path), lambda path: to_onnx(model, path, X))
     best = [float("inf"), float("inf")]
     with tempfile.TemporaryDirectory() as folder:
         for _ in range(3):
-            for index, run in enumerate((lambda p: bare(model, X, p), lambda p: to_onnx(model, p, X))):
+            for index, run in enumerate(both):
                 started = time.perf_counter()
                 run(Path(folder) / "m.onnx")
                 best[index] = min(best[index], time.perf_counter() - started)

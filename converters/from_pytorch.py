@@ -21,7 +21,7 @@ from ._kinds import Kind
 from ._pt2 import load_program
 from ._quiet import converting, step
 from ._torch_errors import exporting, translating
-from ._torch_export import Shapes, bind, export, on, register_outputs
+from ._torch_export import Exported, Shapes, bind, export, on, register_outputs
 from ._torch_files import load_file
 from ._torch_names import modules_of, name_dimensions, name_parameters
 from ._torch_script import unscripted
@@ -78,11 +78,32 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) ->
         args, kwargs = bind(module, block, where)
         with exporting(original, on(where, block), "a module that accepts X"), torch.no_grad():
             register_outputs(original(*args, **kwargs))
-        found = export(module, block, where, stated, partial(_to_onnx, where=where))
+        found = _exported(module, block, where, stated)
         args, kwargs = bind(module, found.example, where)
         with converting(on(where, found.example), "a module that accepts X"), torch.no_grad():
             outputs = original(*args, **kwargs)
     return _finished(found.program, found.model, (args, kwargs), outputs, found.cautions, original, stated)
+
+
+def _exported(module: torch.nn.Module, block: Block, where: str, stated: Shapes) -> Exported:
+    """Export the module; one of Hugging Face's once more with plain attention, where its fused one cannot be.
+
+    PyTorch 2.13 cannot write what follows a fused attention with a bias of positions (T5), since it takes the memory
+    layout of its result for another.
+    """
+    translate = partial(_to_onnx, where=where)
+    choose: Any = getattr(module, "set_attn_implementation", None)
+    fused = getattr(getattr(module, "config", None), "_attn_implementation", None)
+    try:
+        return export(module, block, where, stated, translate)
+    except ConversionError as error:
+        if choose is None or fused in (None, "eager") or "Cannot view a tensor" not in str(error):
+            raise
+    choose("eager")
+    try:
+        return export(module, block, where, stated, translate)
+    finally:
+        choose(fused)
 
 
 def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ from onnx import helper, numpy_helper
 
 from wua_onnx.converters import Converted, _base, is_convertible, to_onnx
 from wua_onnx.converters._base import Draft, Example, finish, staged
+from wua_onnx.converters._quiet import converting, step, telling
 from wua_onnx.errors import ConversionError, OutputError
 
 WEIGHT = np.random.default_rng(0).standard_normal((7, 3)).astype(np.float32)
@@ -154,3 +157,52 @@ def test_is_convertible(model: object, expected: bool) -> None:
 def test_onnx_models_are_not_convertible() -> None:
     assert not is_convertible(draft().model)
     assert not is_convertible(ir.to_proto(draft().model))
+
+
+def test_whole_numbers_must_be_the_same(tmp_path: Path) -> None:
+    wanted = (X @ WEIGHT).argmax(1)
+    model = draft(outputs=(wanted,))
+    node = ir.node("ArgMax", [model.model.graph.outputs[0]], {"axis": 1, "keepdims": 0}, name="which")
+    node.outputs[0].name = "which"
+    model.model.graph.append(node)
+    model.model.graph.outputs[0] = node.outputs[0]
+    assert finish(model, "it", tmp_path / "m.onnx").max_difference == 0
+    assert model.example is not None
+    other = dataclasses.replace(model, example=Example(feeds={"x": X}, outputs=((wanted + 1) % 3,)))
+    with pytest.raises(ConversionError, match="to within 0, got a difference of"):
+        finish(other, "it", tmp_path / "m.onnx")
+
+
+def test_checker_advises(tmp_path: Path) -> None:
+    model = draft()
+    model.model.graph.node(0).attributes.add(ir.AttrInt64("unheard_of", 1))
+    with pytest.raises(ConversionError, match="expected a converted model that runs"):
+        finish(model, "it", tmp_path / "m.onnx")
+    unchecked = dataclasses.replace(model, example=None)
+    (warning,) = finish(unchecked, "it", tmp_path / "m.onnx").warnings
+    assert warning.startswith("onnx's checker objects")
+    assert "unheard_of" in warning
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_what_frameworks_print_is_shown_on_request(verbose: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    steps: list[str] = []
+    with telling(steps.append, verbose):
+        step("exporting")
+        with converting("it", "a model"):
+            print("chatter")
+            warnings.warn("take care", FutureWarning, stacklevel=1)
+    assert steps == ["exporting"]
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert ("chatter" in told.err) == ("take care" in told.err) == verbose
+
+
+def test_what_frameworks_print_is_shown_where_they_fail() -> None:
+    def fail() -> None:
+        with converting("it", "a model"):
+            print("chatter")
+            raise ValueError("no such thing")
+
+    with pytest.raises(ConversionError, match=r"(?s)got ValueError: no such thing.*printed:.*chatter"):
+        fail()
