@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from wua_onnx.errors import ModelError
@@ -61,10 +63,44 @@ def unpacked(stored: Array, bits: int) -> Array:
 def unreadable(node: NodeView, *inputs: int) -> str | None:
     """Return why one of the scales cannot be read; None where all can, or are left out."""
     for index in inputs:
-        if node.has(index):
-            source = resolve(node.input(index), node.model)
-            if isinstance(source, str):
-                return f"its scales are not constant ({source})"
+        shape = shape_of(node, index)
+        if isinstance(shape, str):
+            return f"its scales are not constant ({shape})"
+    return None
+
+
+def shape_of(node: NodeView, index: int) -> tuple[int, ...] | str | None:
+    """Return the shape of constant input `index`, or why it cannot be read; None where it is left out."""
+    if not node.has(index):
+        return None
+    source = resolve(node.input(index), node.model)
+    return source if isinstance(source, str) else source.shape
+
+
+def unfit(node: NodeView, scale: int | None, zero: int, shape: tuple[int, ...], axis: int) -> str | None:
+    """Return why a scale or zero point cannot be read, or does not fit a weight of `shape`; None where both do.
+
+    Args:
+        node: the operator.
+        scale: the number of an input that has to be there; None where the operator has no scale.
+        zero: the number of an input that may be left out.
+        shape: of the weight.
+        axis: along which they may lie, where they are not of the whole.
+    """
+    if scale is not None and not node.has(scale):
+        return "its scale is missing"
+    inputs = (zero,) if scale is None else (scale, zero)
+    problem = unreadable(node, *inputs)
+    if problem is not None:
+        return problem
+    for index in inputs:
+        given = shape_of(node, index)
+        if not isinstance(given, tuple) or math.prod(given) == 1:
+            continue
+        along_axis = len(given) == 1 and -len(shape) <= axis < len(shape) and given[0] == shape[axis]
+        each = len(given) == len(shape) and all(g in (1, s) for g, s in zip(given, shape, strict=True))
+        if not along_axis and not each:
+            return f"expected scales for a weight of shape {list(shape)}, got {list(given)}"
     return None
 
 

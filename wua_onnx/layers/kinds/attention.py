@@ -7,12 +7,12 @@ https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
-import numpy as np
-
+from wua_onnx.layers.dequantize import affine, unfit
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
-from wua_onnx.layers.weights import read, resolve
+from wua_onnx.layers.weights import resolve
 from wua_onnx.model.graph import NodeView
 
 UNREAD = "the operator for attention keeps what its projections compute to itself"
@@ -41,6 +41,10 @@ def _use(node: NodeView, index: int, parameter: str | None) -> Use | str:
         return source
     if len(source.shape) != 2:
         return f"expected packed weights of rank 2, got {list(source.shape)}"
+    quantized = node.op_type == "QAttention"
+    problem = unfit(node, 4, 7, source.shape, 1) if quantized else None
+    if problem is not None:
+        return problem
     rank = len(features.shape) if features is not None and features.shape is not None else 3
     return Use(
         node=node,
@@ -52,7 +56,7 @@ def _use(node: NodeView, index: int, parameter: str | None) -> Use | str:
         output_axes=(rank - 1,),
         reads="nothing",
         unread=UNREAD,
-        decode=_dequantized if node.op_type == "QAttention" else None,
+        decode=partial(affine, scale=4, zero=7, axis=1) if quantized else None,
         features=Features(value=features, axes=(rank - 1,), spread=_per_row) if features is not None else None,
         parameter=parameter,
     )
@@ -60,14 +64,3 @@ def _use(node: NodeView, index: int, parameter: str | None) -> Use | str:
 
 def _per_row(features: Array) -> Array:
     return features[:, None]
-
-
-def _dequantized(stored: Array, node: NodeView) -> Array:
-    """`(weight − weight_zero_point) · weight_scale`, for all columns or for each."""
-    zero, scale = (_read(node, index, default) for index, default in ((7, 0.0), (4, 1.0)))
-    return np.asarray((stored.astype(np.float32) - zero) * scale)
-
-
-def _read(node: NodeView, index: int, default: float) -> Array:
-    source = resolve(node.input(index), node.model)
-    return np.asarray(default if isinstance(source, str) else read(source, node.model), np.float32)

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.axes import readers
-from wua_onnx.layers.dequantize import affine, in_blocks, parameter, unpacked, unreadable
+from wua_onnx.layers.dequantize import affine, in_blocks, parameter, shape_of, unfit, unpacked, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import WeightSource, read, resolve
@@ -53,9 +53,13 @@ def embed_layer_normalization(node: NodeView) -> Iterator[Use | str]:
     for table, indices, name in tables:
         if node.input(table) not in node.model.constants:
             continue
-        source, problem = resolve(node.input(table), node.model), unreadable(node, table + 6, table + 11)
-        if isinstance(source, str) or (quantized and problem is not None):
-            yield source if isinstance(source, str) else str(problem)
+        source = resolve(node.input(table), node.model)
+        if isinstance(source, str):
+            yield source
+            continue
+        problem = unfit(node, table + 6, table + 11, source.shape, 0) if quantized else None
+        if len(source.shape) != 2 or problem is not None:
+            yield problem or f"expected a table of rows, got a constant of shape {list(source.shape)}"
             continue
         rows = node.input(indices) if indices is not None else None
         use = replace(_rows(node, source, rows, 0), parameter=name)
@@ -72,9 +76,12 @@ def gather_block_quantized(node: NodeView) -> Use | str | None:
     problem = unreadable(node, 2, 3)
     if isinstance(source, str) or problem is not None:
         return source if isinstance(source, str) else problem
-    dtype = table.dtype if table is not None else None
-    several = 8 // int(node.attr("bits", 4)) if dtype == ir.DataType.UINT8 else 1
-    shape = (*source.shape[:-1], source.shape[-1] * several)
+    packed, bits = table is not None and table.dtype == ir.DataType.UINT8, int(node.attr("bits", 4))
+    if len(source.shape) < 2 or (packed and bits not in (2, 4, 8)):
+        return f"expected a table of rows, got a constant of shape {list(source.shape)}, {bits} bits each"
+    shape = (*source.shape[:-1], source.shape[-1] * (8 // bits if packed else 1))
+    if not _blocks_fit(node, shape, bits if packed else 8):
+        return "scales or zero points of another size than its blocks"
     use = _rows(node, source, indices, int(node.attr("gather_axis", 0)) % len(shape), shape)
     return replace(use, decode=_blocks, elements=shape)
 
@@ -106,7 +113,8 @@ def _dequantized_behind(node: NodeView, rank: int) -> Callable[[Array, NodeView]
     if found is None:
         return None
     behind, first = found
-    problem = unreadable(behind, first, first + 1)
+    source = resolve(node.input(0), node.model)
+    problem = unfit(behind, first, first + 1, () if isinstance(source, str) else source.shape, -1)
     if problem is not None:
         return problem
     scale = parameter(behind, first)
@@ -133,6 +141,20 @@ def _scaling(node: NodeView) -> tuple[NodeView, int] | None:
             return None
         value = moved
     return None
+
+
+def _blocks_fit(node: NodeView, shape: tuple[int, ...], bits: int) -> bool:
+    axis, block = int(node.attr("quantize_axis", 1)) % len(shape), int(node.attr("block_size", 128))
+    scales, zeros = shape_of(node, 2), shape_of(node, 3)
+    if block < 0 or not isinstance(scales, tuple) or len(scales) != len(shape):
+        return False
+    expected = [-(-size // (block or max(size, 1))) if other == axis else size for other, size in enumerate(shape)]
+    if (
+        any(given not in (1, size) for given, size in zip(scales, expected, strict=True))
+        or scales[axis] != expected[axis]
+    ):
+        return False
+    return zeros is None or zeros == (*scales[:-1], -(-scales[-1] * bits // 8))
 
 
 def _blocks(stored: Array, node: NodeView) -> Array:

@@ -11,8 +11,9 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import onnx_ir as ir
 
-from wua_onnx.layers.dequantize import in_blocks, parameter, unpacked, unreadable
+from wua_onnx.layers.dequantize import in_blocks, parameter, shape_of, unpacked, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import WeightSource, read, resolve
@@ -46,12 +47,27 @@ def quantized_mixture(node: NodeView) -> Iterator[Use | str]:
             yield source if isinstance(source, str) else str(problem)
         elif text != "int" or node.attr("weights_prepacked", 0) == 1 or not node.has(index + 1):
             yield f"experts quantized as {text}"
-        elif len(source.shape) != 3 or bits not in (2, 4, 8):
+        elif len(source.shape) != 3 or bits not in (2, 4, 8) or node.dtype(index) != ir.DataType.UINT8:
             yield f"expected experts of rank 3, got {list(source.shape)} of {bits} bits"
+        elif not _fits(node, index + 1, zeros, source.shape, bits):
+            yield "scales or zero points of another size than its experts"
         else:
             shape = (*source.shape[:2], source.shape[2] * 8 // bits)
             decode = partial(_decoded, scale=index + 1, zero=zeros, bits=bits)
             yield replace(_whole(node, source, shape, name), decode=decode, elements=shape)
+
+
+def _fits(node: NodeView, scale: int, zero: int, packed: tuple[int, ...], bits: int) -> bool:
+    """Return whether there is a scale for each row, or for each of its blocks, and as many zero points if any."""
+    experts, out, inner = packed[0], packed[1], packed[2] * 8 // bits
+    scales, zeros = shape_of(node, scale), shape_of(node, zero)
+    if not isinstance(scales, tuple) or scales[:2] != (experts, out) or len(scales) > 3:
+        return False
+    blocks = scales[2] if len(scales) == 3 else 1
+    if blocks < 1 or blocks > inner:
+        return False
+    rows, each = (experts, -(-out * bits // 8)), (experts, out, -(-blocks * bits // 8))
+    return zeros is None or zeros == (rows if len(scales) == 2 else each)
 
 
 def _use(node: NodeView, source: WeightSource, shape: tuple[int, ...], name: str) -> Use | str:

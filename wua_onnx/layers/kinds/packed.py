@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
+import onnx_ir as ir
 
-from wua_onnx.layers.dequantize import in_blocks, parameter, unpacked, unreadable
+from wua_onnx.layers.dequantize import in_blocks, parameter, shape_of, unpacked, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import WeightSource, read, resolve
@@ -44,6 +45,8 @@ def matmul_n_bits(node: NodeView) -> Use | str | None:
     (inner, columns), blocks = sizes, -(-sizes[0] // block)
     if source.shape != (columns, blocks, -(-block * bits // 8)):
         return f"expected packed weights for {columns} x {inner}, got {list(source.shape)}"
+    if not _fits(node, 2, columns * blocks) or not _fits(node, 3, columns * blocks, columns * -(-blocks * bits // 8)):
+        return "scales or zero points of another size than its blocks"
     return _use(node, source, inner, columns, _n_bits)
 
 
@@ -60,13 +63,22 @@ def matmul_bnb4(node: NodeView) -> Use | str | None:
         return "a product with the transposed weight"
     if int(np.prod(source.shape)) != -(-sizes[0] * sizes[1] // 2):
         return f"expected packed weights for {sizes[1]} x {sizes[0]}, got {list(source.shape)}"
+    if not _fits(node, 2, -(-sizes[0] * sizes[1] // block)):
+        return "scales of another size than its blocks"
     return _use(node, source, *sizes, _bnb4)
 
 
 def _packed(node: NodeView, *scales: int) -> WeightSource | str | None:
     if node.input(1) not in node.model.constants:
         return None
+    if node.dtype(1) != ir.DataType.UINT8 or not node.has(scales[0]):
+        return "expected bytes, and their scales"
     return unreadable(node, *scales) or resolve(node.input(1), node.model)
+
+
+def _fits(node: NodeView, index: int, *sizes: int) -> bool:
+    shape = shape_of(node, index)
+    return shape is None or (isinstance(shape, tuple) and int(np.prod(shape, dtype=np.int64)) in sizes)
 
 
 def _sizes(node: NodeView) -> tuple[int, int] | None:

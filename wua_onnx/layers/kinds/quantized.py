@@ -5,17 +5,16 @@ Canonical weights are those of the operators for real numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
 
 from wua_onnx.layers.activations import Quantization
-from wua_onnx.layers.dequantize import affine, unreadable
+from wua_onnx.layers.dequantize import affine, unfit
 from wua_onnx.layers.kinds.convolution import convolution_use
 from wua_onnx.layers.kinds.dense import product_use
-from wua_onnx.layers.layer import Array, Use
+from wua_onnx.layers.layer import Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.scaled import scaled_result
 from wua_onnx.model.graph import NodeView
@@ -33,7 +32,7 @@ def qlinear_matmul(node: NodeView) -> _Found:
         return found
     weight = 0 if node.input(0) in node.model.constants else 3
     other = 3 - weight
-    decode = _affine(node, weight + 1, weight + 2, axis=-1 if weight == 3 else -2)
+    decode = _Scales(weight + 1, weight + 2, axis=-1 if weight == 3 else -2)
     return _real(found, decode, Quantization.of(node, 6, 7), Quantization.of(node, other + 1, other + 2))
 
 
@@ -42,7 +41,7 @@ def qlinear_matmul(node: NodeView) -> _Found:
 def qlinear_conv(node: NodeView) -> _Found:
     """Integers in and out, https://onnx.ai/onnx/operators/onnx__QLinearConv.html."""
     found = convolution_use(node, 3, channels_last=bool(node.attr("channels_last", 0)))
-    decode = _affine(node, 4, 5, axis=0)
+    decode = _Scales(4, 5, axis=0)
     return _real(found, decode, Quantization.of(node, 6, 7), Quantization.of(node, 1, 2))
 
 
@@ -53,7 +52,7 @@ def qgemm(node: NodeView) -> _Found:
     found = product_use(node, (0, 3), transposed)
     if isinstance(found, Use) and node.input(3) not in node.model.constants:
         return "a constant on the left"
-    decode = _affine(node, 4, 5, axis=0 if transposed[1] else 1)
+    decode = _Scales(4, 5, axis=0 if transposed[1] else 1)
     return _real(found, decode, Quantization.of(node, 7, 8), Quantization.of(node, 1, 2))
 
 
@@ -63,7 +62,7 @@ def dynamic_quantize_matmul(node: NodeView) -> _Found:
     found = product_use(node)
     if isinstance(found, Use) and node.input(1) not in node.model.constants:
         return "a constant on the left"
-    return _real(found, _affine(node, 2, 3, axis=-1), None, None)
+    return _real(found, _Scales(2, 3, axis=-1), None, None)
 
 
 @layer_kind("MatMulIntegerToFloat", domain=_MICROSOFT)
@@ -72,7 +71,7 @@ def matmul_integer_to_float(node: NodeView) -> _Found:
     found = product_use(node)
     if isinstance(found, Use) and node.input(1) not in node.model.constants:
         return "a constant on the left"
-    return _real(found, _affine(node, 3, 5, axis=-1), None, Quantization.of(node, 2, 4))
+    return _real(found, _Scales(3, 5, axis=-1), None, Quantization.of(node, 2, 4))
 
 
 @layer_kind("MatMulInteger")
@@ -89,21 +88,23 @@ def conv_integer(node: NodeView) -> _Found:
     return _accumulated(convolution_use(node, 1), 1, axis=0)
 
 
-def _affine(node: NodeView, scale: int, zero: int, axis: int) -> Callable[[Array, NodeView], Array] | str:
-    return unreadable(node, scale, zero) or partial(affine, scale=scale, zero=zero, axis=axis)
+@dataclass(frozen=True, slots=True)
+class _Scales:
+    """The numbers of the inputs that are the weight's scale and zero point, and the axis that they may lie along."""
+
+    scale: int
+    zero: int
+    axis: int
 
 
-def _real(
-    found: _Found,
-    decode: Callable[[Array, NodeView], Array] | str,
-    result: Quantization | None,
-    features: Quantization | None,
-) -> _Found:
+def _real(found: _Found, scales: _Scales, result: Quantization | None, features: Quantization | None) -> _Found:
     """Return the use with what its integers stand for."""
     if not isinstance(found, Use):
         return found
-    if isinstance(decode, str):
-        return decode
+    problem = unfit(found.node, scales.scale, scales.zero, found.source.shape, scales.axis)
+    if problem is not None:
+        return problem
+    decode = partial(affine, scale=scales.scale, zero=scales.zero, axis=scales.axis)
     seen = None if found.features is None else replace(found.features, quantization=features)
     return replace(found, decode=decode, quantization=result, features=seen)
 
@@ -113,13 +114,15 @@ def _accumulated(found: _Found, weight: int, axis: int) -> _Found:
     if not isinstance(found, Use):
         return found
     node = found.node
-    problem = unreadable(node, weight + 2)
+    problem = unfit(node, None, weight + 2, found.source.shape, axis)
     if problem is not None:
         return problem
     scaled = scaled_result(node, 1 - weight, found.output_axes)
     if isinstance(scaled, str):
         decode = partial(affine, scale=np.ones((), np.float32), zero=weight + 2, axis=axis)
         return replace(found, decode=decode, reads="nothing", unread=scaled, features=None)
+    if scaled.weight_scale.size not in (1, found.source.shape[axis]):
+        return f"expected scales for a weight of shape {list(found.source.shape)}, got {scaled.weight_scale.size}"
     decode = partial(affine, zero=weight + 2, scale=scaled.weight_scale, axis=axis)
     seen = found.features
     if seen is not None:

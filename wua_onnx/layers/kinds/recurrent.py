@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.layers.dequantize import parameter, unreadable
+from wua_onnx.layers.dequantize import parameter, shape_of, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import resolve
@@ -47,9 +47,19 @@ def quantized_lstm(node: NodeView) -> Iterator[Use | str]:
             yield _use(node, index, name)
             continue
         scale = 8 if name == "W" else 10
-        problem = unreadable(node, scale, scale + 1)
-        found = problem or _use(node, index, name, inner_first=True)
+        found = _misfit(node, index, scale) or _use(node, index, name, inner_first=True)
         yield found if isinstance(found, str) else replace(found, decode=partial(_dequantized, scale=scale))
+
+
+def _misfit(node: NodeView, weight: int, scale: int) -> str | None:
+    """Return why the scales cannot be read, or do not fit the weight."""
+    problem, shape = unreadable(node, scale, scale + 1), shape_of(node, weight)
+    if problem is not None or not isinstance(shape, tuple) or len(shape) != 3 or not node.has(scale):
+        return problem or "expected a weight of rank 3, and its scales"
+    for index in (scale, scale + 1):
+        if shape_of(node, index) not in (None, (), shape[:1], (shape[0], shape[2])):
+            return f"expected scales for a weight of shape {list(shape)}, got {shape_of(node, index)}"
+    return None
 
 
 def _dequantized(stored: Array, node: NodeView, scale: int) -> Array:
