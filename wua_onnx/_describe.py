@@ -131,6 +131,7 @@ def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Se
 
 def _criterion(layer: Layer, found: Measured) -> Json:
     metrics, (edges, counts) = found.metrics, found.histogram
+    strongest = np.argsort(-found.neurons, kind="stable")[:SHOWN_NEURONS]
     data: Json = {
         "metrics": metrics.to_dict(),
         "baseline": None if metrics.baseline is None else metrics.baseline.to_dict(),
@@ -138,7 +139,9 @@ def _criterion(layer: Layer, found: Measured) -> Json:
         "between_neurons": metrics.between_neurons,
         "within_neurons": metrics.within_neurons,
         "histogram": {"edges": [float(x) for x in edges], "counts": [int(x) for x in counts]},
-        "neuron_importance": [float(x) for x in np.sort(found.neurons)[::-1][:SHOWN_NEURONS]],
+        "lorenz": list(found.lorenz),
+        "neuron_importance": [float(x) for x in found.neurons[strongest]],
+        "strongest": [int(i) for i in strongest],
     }
     if found.scores is not None:
         of_gates = gates(found.scores, layer.uses[0].gates, layer.neuron_axis)

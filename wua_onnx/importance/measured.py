@@ -12,7 +12,7 @@ import numpy as np
 from wua_onnx.importance import criteria
 from wua_onnx.importance.histogram import histogram, histogram_ranges
 from wua_onnx.importance.metrics import LayerMetrics, metric_ranges, metrics_of, neuron_importance
-from wua_onnx.importance.ranking import Array, rank
+from wua_onnx.importance.ranking import Array, Distribution, rank
 from wua_onnx.importance.score import recorded_of, scales_of, score, untrained
 from wua_onnx.importance.streaming import distribution
 from wua_onnx.layers import Layer
@@ -23,6 +23,7 @@ MEMORY = 128 * 2**20  # bytes, for the layers that are measured at the same time
 _PER_WEIGHT = 20  # bytes while a layer is sorted, of 32 bits or less each
 _TABLES = 48 * 2**20  # bytes of counts while a layer is read in slabs
 _SMALLEST_SLAB = 1 << 16  # weights
+LORENZ_STEPS = 20  # parts of the importance between which the Lorenz curve is told
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -32,12 +33,14 @@ class Measured:
     Attributes:
         metrics: beside those of an untrained layer.
         histogram: edges and counts.
+        lorenz: see `lorenz`.
         neurons: sum of the importances of each neuron, shape (neurons,).
         scores: the importances themselves; None where they were only read in slabs.
     """
 
     metrics: LayerMetrics
     histogram: tuple[Array, Array]
+    lorenz: tuple[float, ...]
     neurons: Array
     scores: Array | None
 
@@ -94,6 +97,7 @@ def _whole(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> M
     return Measured(
         metrics=metrics,
         histogram=histogram(scores, ranking=ranking),
+        lorenz=lorenz(ranking),
         neurons=neurons,
         scores=scores if layer.uses[0].gates else None,
     )
@@ -108,9 +112,22 @@ def _in_slabs(layer: Layer, name: str, statistics: Sequence[NeuronStatistics], p
     return Measured(
         metrics=metrics,
         histogram=histogram(np.empty(0), ranking=cells),
+        lorenz=lorenz(cells),
         neurons=stream.neurons,
         scores=None,
     )
+
+
+def lorenz(spread: Distribution) -> tuple[float, ...]:
+    """Return the Lorenz curve: the smallest share of the weights that holds 0, 1/20, … 1 of the importance.
+
+    The weights that hold it are the largest: point i of the curve as it is drawn, from the smallest up, is
+    (1 - share, 1 - i/20). Empty for a dead layer.
+    """
+    if not spread.size or not spread.peak > 0:
+        return ()
+    inner = (spread.count_covering(step / LORENZ_STEPS) / spread.size for step in range(1, LORENZ_STEPS))
+    return (0.0, *inner, (spread.size - spread.count_zeros()) / spread.size)
 
 
 class _Stream:

@@ -1,7 +1,9 @@
-"""The JSON of an audit -> one HTML file that needs no network, no script and nothing beside it."""
+"""The JSON of an audit -> one HTML file that needs no network and nothing beside it, and can do without its script."""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -13,7 +15,9 @@ from markupsafe import Markup
 
 from wua_onnx.report import columns
 from wua_onnx.report.figures import figures_of
+from wua_onnx.report.importance_view import activations_view, importance_view
 from wua_onnx.report.latency import latency_view
+from wua_onnx.report.layers_view import layers_view
 from wua_onnx.report.profile import NODES, OPERATORS
 from wua_onnx.report.training_view import ENERGY, WORK
 from wua_onnx.report.view import page
@@ -39,7 +43,12 @@ def render(audit: Mapping[str, Any]) -> str:
         latency=latency_view(audit.get("profile")),
         figures=figures_of(audit),
         columns={"work": WORK, "energy": ENERGY, "operators": OPERATORS, "nodes": NODES},
-        css=_style(),
+        layers=layers_view(audit, view.layers),
+        importance=importance_view(audit),
+        activations=activations_view(audit),
+        css=_asset("report.css"),
+        script=_asset("report.js"),
+        script_hash=_hash(_asset("report.js")),
         most=MODULES_SHOWN,
     )
 
@@ -56,7 +65,7 @@ def render_inline(audit: Mapping[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("wua_onnx.templates", ""),
         autoescape=True,
         undefined=StrictUndefined,
@@ -64,6 +73,13 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         finalize=_unbroken,
     )
+    environment.filters["breakable"] = _breakable
+    return environment
+
+
+def _breakable(name: str) -> Markup:
+    """Return a name that may break after its dots."""
+    return Markup(".<wbr>").join(name.split("."))
 
 
 def _unbroken(value: Any) -> Any:
@@ -72,6 +88,12 @@ def _unbroken(value: Any) -> Any:
 
 
 @cache
-def _style() -> Markup:
-    """Return the style sheet, which is the project's own and holds nothing of a model."""
-    return Markup(files("wua_onnx.templates").joinpath("report.css").read_text(encoding="utf-8"))
+def _asset(name: str) -> Markup:
+    """Return the style sheet or the script, which are the project's own and hold nothing of a model."""
+    return Markup(files("wua_onnx.templates").joinpath(name).read_text(encoding="utf-8"))
+
+
+@cache
+def _hash(text: str) -> str:
+    """Return what the content-security policy calls a script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

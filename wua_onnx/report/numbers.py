@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from wua_onnx._text import visible
@@ -100,6 +100,19 @@ def ratio(part: Number, whole: Number) -> float | None:
         part, whole = first[0], second[0]
     a, b = _float(part), _float(whole)
     return None if a is None or b is None or b <= 0 else a / b
+
+
+def factor(value: Number) -> float | None:
+    """Return what a Number is sorted by: its value, or the factor of a symbolic product such as `12*batch`."""
+    product = _monomial(value)
+    return float(product[0]) if product else _float(value)
+
+
+def comparable(values: Sequence[Number]) -> bool:
+    """Return whether the `factor` of all of these can be added: all are values, or products of the same symbols."""
+    products = [_monomial(value) for value in values if value != 0]
+    known = [_float(value) for value in values if value != 0]
+    return all(x is not None for x in known) or (all(products) and len({p[1] for p in products if p}) == 1)
 
 
 def seconds(value: Number) -> str:

@@ -6,8 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from markupsafe import Markup
+
 from wua_onnx._text import shortened, visible
 from wua_onnx.report import numbers as n
+from wua_onnx.report.layer_charts import spark, spark_heights
 
 Json = Mapping[str, Any]
 
@@ -35,8 +38,11 @@ class LayerRow:
     name: str
     kind: str
     shape: str
+    module: str
     weights: str
+    effective: str
     macs: str
+    macs_key: float | None
     macs_share: str
     macs_length: float | None
     utilization: Reading
@@ -48,7 +54,12 @@ class LayerRow:
     some_dead: bool
     activation: str
     notes: tuple[str, ...]
-    histogram: tuple[float, ...]
+    spark_heights: tuple[int, ...]
+
+    @property
+    def histogram(self) -> Markup | None:
+        """The histogram as a spark line; None where there is none."""
+        return spark(self.spark_heights) if self.spark_heights else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,9 +96,20 @@ class FindingRow:
     confidence: str
 
 
-def layer_row(layer: Json, index: int, total_macs: n.Number) -> LayerRow:
+def first_criterion(layer: Json) -> Json:
+    """Return what the first criterion of the audit says of a layer; empty where it says nothing."""
+    found: Json = next(iter(layer["criteria"].values()), {})
+    return found
+
+
+def modules_of(cost: Json) -> dict[str, str]:
+    """Return the module path of every node by its name."""
+    return {row["name"]: row.get("module") or "" for row in cost["by_node"]}
+
+
+def layer_row(layer: Json, index: int, total_macs: n.Number, modules: Mapping[str, str] | None = None) -> LayerRow:
     """Return the row of one layer, read by the first criterion of the audit."""
-    judged: Json = next(iter(layer["criteria"].values()), {})
+    judged = first_criterion(layer)
     metrics, baseline, bands = (judged.get(key) or {} for key in ("metrics", "baseline", "bands"))
     share = n.ratio(layer["macs"], total_macs)
     coverage = {key: (part.get("coverage") or {}).get("0.9") for key, part in (("own", metrics), ("base", baseline))}
@@ -96,8 +118,11 @@ def layer_row(layer: Json, index: int, total_macs: n.Number) -> LayerRow:
         name=visible(layer["name"]),
         kind=visible(layer["kind"]),
         shape=shape(layer["weight_shape"]),
+        module=visible((modules or {}).get(next(iter(layer["nodes"]), ""), "")),
         weights=n.count(layer["weights"]),
+        effective=n.short(metrics.get("effective")),
         macs=_line(n.short(layer["macs"])),
+        macs_key=n.factor(layer["macs"]),
         macs_share=n.percent(share) if share is not None else _line(n.short(layer["macs"])),
         macs_length=_length(share),
         utilization=_reading(metrics, baseline, bands, "utilization", n.percent),
@@ -109,7 +134,7 @@ def layer_row(layer: Json, index: int, total_macs: n.Number) -> LayerRow:
         some_dead=bool(layer["dead_neurons"]),
         activation=visible(layer["activation"] or ""),
         notes=tuple(_notes(layer)),
-        histogram=_heights((judged.get("histogram") or {}).get("counts") or ()),
+        spark_heights=spark_heights(_known((judged.get("histogram") or {}).get("counts") or ())),
     )
 
 
@@ -198,11 +223,8 @@ def _notes(layer: Json) -> list[str]:
     return notes
 
 
-def _heights(counts: Sequence[n.Number]) -> tuple[float, ...]:
-    """Return the bins scaled to a highest one of 1."""
-    known = [float(n.ratio(count, 1) or 0.0) for count in counts]
-    highest = max(known, default=0.0)
-    return tuple(round(value / highest, 3) for value in known) if highest > 0 else ()
+def _known(counts: Sequence[n.Number]) -> list[float]:
+    return [n.ratio(count, 1) or 0.0 for count in counts]
 
 
 def _length(share: n.Number) -> float | None:

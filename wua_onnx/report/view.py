@@ -10,7 +10,7 @@ from wua_onnx._text import visible
 from wua_onnx.errors import WuaError
 from wua_onnx.report import numbers as n
 from wua_onnx.report.method import Fact, MethodView, constant_nodes, method_of, unused_nodes
-from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, shape
+from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, modules_of, shape
 from wua_onnx.report.training_view import TrainingView, training_view
 from wua_onnx.report.verdict import Bound, Tile, Verdict, bound_of, tiles_of, verdict_of
 
@@ -57,7 +57,7 @@ def page(audit: Json) -> Page:
     """
     check_version(audit)
     layers, macs = audit["layers"], audit["cost"]["macs"]
-    method = method_of(audit)
+    method, modules = method_of(audit), modules_of(audit["cost"])
     return Page(
         name=visible(audit["model"]["name"]),
         facts=_facts(audit["model"]),
@@ -67,7 +67,7 @@ def page(audit: Json) -> Page:
         recording=method.recording,
         findings=finding_rows(audit["findings"], layers),
         criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
-        layers=tuple(layer_row(layer, index, macs) for index, layer in enumerate(layers)),
+        layers=tuple(layer_row(layer, index, macs, modules) for index, layer in enumerate(layers)),
         cost=cost_view(audit["cost"]),
         training=training_view(audit),
         method=method,

@@ -1,0 +1,125 @@
+"""The layers as columns, embedded in the page for its script: sorting, filtering, grouping, copying, the rest of them.
+
+Every string is already what the page may show; every float has five digits.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from wua_onnx._text import visible
+from wua_onnx.report import numbers as n
+from wua_onnx.report.rows import LayerRow, first_criterion
+
+Json = Mapping[str, Any]
+
+_METRICS = ("utilization", "redundancy", "gini")
+_UNSAFE = str.maketrans({c: f"\\u{ord(c):04x}" for c in "<>&\u2028\u2029"})
+
+
+def layer_columns(audit: Json, rows: Sequence[LayerRow]) -> dict[str, Any]:
+    """Return the columns: texts as lists of distinct words and where they stand, numbers as lists with null.
+
+    `macs` is what the column is sorted by: where it is symbolic, the factor of a product; `macs_text` what is shown.
+    """
+    layers = audit["layers"]
+    numbers: dict[str, list[float | None]] = {
+        "weights": _each(layers, lambda layer: layer["weights"]),
+        "macs": [row.macs_key for row in rows],
+        "share": _each(layers, lambda layer: n.ratio(layer["macs"], audit["cost"]["macs"])),
+        "dead": _each(layers, lambda layer: layer["dead_neurons"]),
+        "neurons": _each(layers, lambda layer: layer["neurons"]),
+        "effective": _metric(layers, "metrics", "effective"),
+        "coverage": _each(layers, lambda layer: _covered(layer, "metrics")),
+        "untrained_coverage": _each(layers, lambda layer: _covered(layer, "baseline")),
+    }
+    for name in _METRICS:
+        numbers[name] = _metric(layers, "metrics", name)
+        numbers[f"untrained_{name}"] = _metric(layers, "baseline", name)
+    texts = {
+        "name": [row.name for row in rows],
+        "kind": [row.kind for row in rows],
+        "operator": [visible(layer["op"]) for layer in layers],
+        "shape": [row.shape for row in rows],
+        "activation": [row.activation for row in rows],
+        "module": [row.module for row in rows],
+        "notes": [" · ".join(row.notes) for row in rows],
+        "macs_text": [
+            row.macs if isinstance(layer["macs"], Mapping) else "" for row, layer in zip(rows, layers, strict=True)
+        ],
+    }
+    texts |= {f"{name}_band": [getattr(row, name).band for row in rows] for name in _METRICS}
+    return {
+        "model": visible(audit["model"]["name"]),
+        "criterion": visible(next(iter(audit["settings"]["criterion"]), "")),
+        "cumulated": cumulated(layers),
+        "numbers": numbers,
+        "texts": {name: _coded(column) for name, column in texts.items()},
+        "histogram": ["".join(_digit(height) for height in row.spark_heights) for row in rows],
+        "ends": [_ends(layer) for layer in layers],
+        "lorenz": [[_rounded(x, 4) for x in first_criterion(layer).get("lorenz") or ()] for layer in layers],
+    }
+
+
+def cumulated(layers: Sequence[Json]) -> tuple[str, ...]:
+    """Return what can be added up over the layers, the default first: `macs`, `weights`, `effective`."""
+    macs = [layer["macs"] for layer in layers]
+    some = any(n.factor(value) for value in macs)
+    return ("macs",) * (some and n.comparable(macs)) + ("weights", "effective")
+
+
+def cumulative(layers: Sequence[Json], what: str) -> tuple[float | None, ...]:
+    """Return the share of `what` that each layer and those before it hold together; None where there is none."""
+    own = _metric(layers, "metrics", what) if what == "effective" else [n.factor(layer[what]) for layer in layers]
+    total = math.fsum(value or 0.0 for value in own)
+    sums = itertools.accumulate(value or 0.0 for value in own)
+    return tuple(value / total if total > 0 else None for value in sums)
+
+
+def embedded(columns: Json) -> Markup:
+    """Return JSON that can stand inside of a script element: nothing in it can end the element or be a tag."""
+    text = json.dumps(columns, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Markup(text.translate(_UNSAFE))
+
+
+def _coded(column: Sequence[str]) -> Json:
+    words = list(dict.fromkeys(column))
+    if len(words) * 2 > len(column):
+        return {"words": list(column), "at": None}
+    places = {word: place for place, word in enumerate(words)}
+    return {"words": words, "at": [places[word] for word in column]}
+
+
+def _each(layers: Sequence[Json], value: Callable[[Json], n.Number]) -> list[float | None]:
+    return [_rounded(n.ratio(value(layer), 1)) for layer in layers]
+
+
+def _metric(layers: Sequence[Json], side: str, name: str) -> list[float | None]:
+    return _each(layers, lambda layer: (first_criterion(layer).get(side) or {}).get(name))
+
+
+def _covered(layer: Json, side: str) -> n.Number:
+    found: n.Number = ((first_criterion(layer).get(side) or {}).get("coverage") or {}).get("0.9")
+    return found
+
+
+def _ends(layer: Json) -> list[float]:
+    """Return the first and last edge of the histogram, powers of ten over the mean."""
+    edges = (first_criterion(layer).get("histogram") or {}).get("edges") or ()
+    return [edges[0], edges[-1]] if edges else []
+
+
+def _rounded(value: float | None, digits: int = 5) -> float | None:
+    if value is None:
+        return None
+    return int(value) if value.is_integer() and abs(value) < 2**53 else float(f"{value:.{digits}g}")
+
+
+def _digit(height: int) -> str:
+    return "0123456789abcdefghijklmnopqrstuvwxyz"[height]
