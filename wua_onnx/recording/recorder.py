@@ -78,7 +78,8 @@ class Recorder:
         batch_size: samples in a run; the model's own where it is fixed, else 32 by default.
         mask: the input of shape (samples, positions) that is 0 at padded positions, which are left out; by default the
             one whose name says so (attention_mask). False for none.
-        keep_outputs: keep the model's own outputs too.
+        keep_outputs: keep the model's own outputs too, samples joined along their axis; an array of arrays, one for
+            each run, where an output has no such axis.
         device: "cpu" or "cuda".
         isolate: run onnxruntime in a child process.
         run: False for a recorder that only joins what others recorded; onnxruntime is not needed then.
@@ -257,7 +258,14 @@ class Recorder:
     def _outputs(self) -> dict[str, Array]:
         names = self._plan.outputs if self._kept else ()
         parts = {name: [kept[name] for kept in self._kept] for name in names}
-        return {name: several[0] if len(several) == 1 else np.concatenate(several) for name, several in parts.items()}
+        return {name: _joined(several, self._sample_axis(name)) for name, several in parts.items()}
+
+    def _sample_axis(self, output: str) -> int:
+        """Return the axis of an output along which samples lie: that of the model's free batch dimension, else 0."""
+        batch = batch_symbol(self.model, self._batch_axis)
+        value = next((value for value in self.model.ir_model.graph.outputs if value.name == output), None)
+        dims = [] if value is None or value.shape is None else [self.model.dim(dim) for dim in value.shape]
+        return dims.index(batch) if batch is not None and not isinstance(batch, int) and batch in dims else 0
 
     def _run(self, batch: Batch) -> None:
         started = time.perf_counter()
@@ -354,6 +362,18 @@ def _checked(statistics: Iterable[str]) -> frozenset[str]:
     if unknown:
         raise DataError(f"statistics: expected some of {', '.join(STATISTICS)}, got {', '.join(map(repr, unknown))}")
     return wanted | {"mean"}
+
+
+def _joined(parts: Sequence[Array], axis: int) -> Array:
+    """Return the parts one behind the other; an array of arrays where their shapes do not allow that."""
+    if len(parts) == 1:
+        return parts[0]
+    fit = all(isinstance(part, np.ndarray) and part.ndim > axis for part in parts)
+    if fit and len({(*part.shape[:axis], *part.shape[axis + 1 :]) for part in parts}) == 1:
+        return np.concatenate(parts, axis)
+    whole = np.empty(len(parts), dtype=object)
+    whole[:] = list(parts)
+    return whole
 
 
 def _first(output: Any, samples: int, padding: int) -> Any:
