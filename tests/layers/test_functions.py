@@ -13,6 +13,7 @@ from wua_onnx.layers import find_layers
 from wua_onnx.layers.activations import Activation
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.model import load
+from wua_onnx.model.graph import NodeView
 
 from .graphs import MICROSOFT, model, rand, run
 
@@ -216,38 +217,62 @@ def test_a_function_without_a_name_is_named_by_its_operators() -> None:
 
 
 GRID = np.linspace(-9.9, 9.7, 53, dtype=np.float32).reshape(-1, 1)
-BINARY = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Greater", "GreaterOrEqual", "Less", "LessOrEqual", "PRelu", "Pow"}
+BINARY = {"Add", "Sub", "Mul", "Div", "Max", "Min", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+BINARY |= {"PRelu", "Pow", "Sum", "Clip"}
+LOGICAL = {"And": "And(g, h)", "Or": "Or(g, h)", "Not": "Not(g)"}
+CALLS = {"Where": "Where(g, x, c)", "Cast": "Cast<to = 1>(x)", "QuickGelu": "com.microsoft.QuickGelu(x)", **LOGICAL}
+
+
+def computed(node: NodeView, *arguments: Any) -> Any:
+    with np.errstate(all="ignore"):
+        return EVALUATE[node.op_type](node, arguments)
 
 
 @pytest.mark.parametrize("operator", sorted(EVALUATE))
 def test_elementwise_operators_compute_what_onnxruntime_does(operator: str) -> None:
-    """On the grid the patterns are told apart; the constant stands second."""
-    constant = {"c": np.float32(2 if operator == "Pow" else 0.3)}
-    call, output = f"{operator}(x)", "float"
-    if operator in BINARY:
-        call = f"{operator}(x, c)"
+    """On a grid; the constant stands second."""
+    constants = {"c": np.float32(2 if operator == "Pow" else 0.3), "d": np.float32(5)}
+    call = CALLS.get(operator, f"{operator}(x, c)" if operator in BINARY else f"{operator}(x)")
+    output = "bool" if operator in LOGICAL or operator.startswith(("Equal", "Greater", "Less")) else "float"
+    nodes = f"g = Greater(x, c) h = Less(x, d) y = {call}"
+    proto = model(f"(float[N, 1] x) => ({output}[] y) {{ {nodes} }}", constants, opset=24, also=MICROSOFT)
+    x, c = GRID.astype(np.float64), np.float64(constants["c"])
+    arguments: list[Any] = [x, c] if operator in BINARY else [x]
+    if operator in LOGICAL:
+        arguments = [x > c] if operator == "Not" else [x > c, x < 5]
     elif operator == "Where":
-        call = "Where(g, x, c)"
-    elif operator == "Clip":
-        call = "Clip(x, c)"
-    elif operator == "Not":
-        call = "Not(g)"
-    elif operator == "Cast":
-        call = "Cast<to = 1>(x)"
-    if operator in ("Greater", "GreaterOrEqual", "Less", "LessOrEqual", "Not"):
-        output = "bool"
-    proto = model(f"(float[N, 1] x) => ({output}[] y) {{ g = Greater(x, c) y = {call} }}", constant, opset=22)
-    arguments: list[Any] = [GRID.astype(np.float64)]
-    if operator in BINARY or operator == "Clip":
-        arguments.append(np.float64(constant["c"]))
-    elif operator == "Where":
-        arguments = [GRID > 0.3, arguments[0], np.float64(constant["c"])]
-    elif operator == "Not":
-        arguments = [GRID > 0.3]
-    node = load(proto).nodes[-1]
-    with np.errstate(all="ignore"):
-        result = EVALUATE[operator](node, arguments)
+        arguments = [x > c, x, c]
+    result = computed(load(proto).nodes[-1], *arguments)
     np.testing.assert_allclose(result, run(proto, {"x": GRID})[0], rtol=2e-6, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        ('Gelu<approximate = "tanh">(x)', "GELU (tanh)"),
+        ("Gelu(x)", "GELU"),
+        ("Swish<alpha = 1.0>(x)", "SiLU"),
+        ("Swish<alpha = 1.702>(x)", "QuickGELU"),
+        ("Swish<alpha = 0.8>(x)", "Swish"),
+        ("com.microsoft.QuickGelu<alpha = 1.0>(x)", "SiLU"),
+        ("Clip(x, c)", "Clip"),
+        ("Celu<alpha = 1.0>(x)", "CELU"),
+    ],
+)
+def test_attributes_tell_which_function_an_operator_is(call: str, name: str) -> None:
+    """Onnxruntime joins Sigmoid and Mul to QuickGelu, whatever the factor."""
+    activation = follow(f"y = {call.replace('(x', '(a')}", {"c": np.float32(-0.2)})
+    assert (activation.value.name, name_of(activation)) == ("y", name)
+
+
+def test_casts_of_truth_values_and_whole_numbers() -> None:
+    for kind, given in ((9, GRID), (7, GRID), (1, GRID > 0.3)):
+        proto = model(
+            f"({'bool' if given.dtype == bool else 'float'}[N, 1] x) => (float[] y) "
+            f"{{ i = Cast<to = {kind}>(x) y = Cast<to = 1>(i) }}"
+        )
+        first, second = load(proto).nodes
+        np.testing.assert_array_equal(computed(second, computed(first, given)), run(proto, {"x": given})[0])
 
 
 @pytest.mark.parametrize("operator", [op for op, function in functions.OPERATORS.items() if function.non_negative])

@@ -325,5 +325,4 @@ def _is_along(node: NodeView, axes: tuple[int, ...]) -> bool:
 
 def _clipped(node: NodeView) -> Function:
     low = node.attr("min") if node.opset < 11 else node.const(1)
-    above_zero = low is not None and float(np.asarray(low).reshape(-1)[0]) >= 0
-    return Function("Clip", non_negative=above_zero, smooth=False)
+    return functions.clip(None if low is None else float(np.asarray(low).reshape(-1)[0]))

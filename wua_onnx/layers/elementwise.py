@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
+import onnx_ir as ir
 
 from wua_onnx.model.graph import NodeView
 
@@ -36,11 +37,37 @@ def normal_cdf(x: Array) -> Array:
     return np.asarray((1 + _erf(x / math.sqrt(2))) / 2)
 
 
+def gelu_tanh(x: Array) -> Array:
+    """Return x times the approximation of `normal_cdf` by a hyperbolic tangent (arXiv:1606.08415, section 2)."""
+    return np.asarray(x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))) / 2)
+
+
 def _clip(node: NodeView, arguments: Sequence[Array | None]) -> Array:
     x, low, high = [*arguments, None, None][:3]
     assert x is not None
     low, high = (node.attr(name) if given is None else given for name, given in (("min", low), ("max", high)))
     return np.clip(x, -np.inf if low is None else low, np.inf if high is None else high)
+
+
+def _cast(node: NodeView, arguments: Sequence[Array | None]) -> Array:
+    """Keep real numbers as precise as they are; numbers become truth values and whole ones, truth values 0 and 1."""
+    (x,), kind = arguments, ir.DataType(node.attr("to"))
+    assert x is not None
+    if kind == ir.DataType.BOOL:
+        return np.asarray(x != 0)
+    return x.astype(np.float64) if kind.is_floating_point() else np.trunc(x.astype(np.float64))
+
+
+def _gelu(node: NodeView, arguments: Sequence[Array | None]) -> Array:
+    (x,) = arguments
+    assert x is not None
+    return x * normal_cdf(x) if node.attr("approximate", b"none") in (b"none", "none") else gelu_tanh(x)
+
+
+def _swish(node: NodeView, arguments: Sequence[Array | None]) -> Array:
+    (x,) = arguments
+    assert x is not None
+    return np.asarray(x * sigmoid(float(node.attr("alpha", 1.702 if node.op_type == "QuickGelu" else 1.0)) * x))
 
 
 def _plain(function: Callable[..., Any]) -> Evaluate:
@@ -54,12 +81,16 @@ def _with(function: Callable[..., Any], *attributes: str) -> Evaluate:
 EVALUATE: dict[str, Evaluate] = {
     "Abs": _plain(np.abs),
     "Add": _plain(np.add),
-    "Cast": _plain(lambda x: x),
+    "And": _plain(np.logical_and),
+    "Cast": _cast,
     "Clip": _clip,
+    "Cos": _plain(np.cos),
     "Div": _plain(np.divide),
     "Elu": _with(elu, "alpha"),
+    "Equal": _plain(np.equal),
     "Erf": _plain(_erf),
     "Exp": _plain(np.exp),
+    "Gelu": _gelu,
     "Greater": _plain(np.greater),
     "GreaterOrEqual": _plain(np.greater_equal),
     "HardSigmoid": _with(lambda x, a, b: np.clip(a * x + b, 0, 1), "alpha", "beta"),
@@ -74,15 +105,20 @@ EVALUATE: dict[str, Evaluate] = {
     "Mul": _plain(np.multiply),
     "Neg": _plain(np.negative),
     "Not": _plain(np.logical_not),
+    "Or": _plain(np.logical_or),
     "PRelu": _plain(lambda x, slope: np.where(x < 0, slope * x, x)),
     "Pow": _plain(np.power),
+    "QuickGelu": _swish,
     "Reciprocal": _plain(np.reciprocal),
     "Relu": _plain(lambda x: np.maximum(x, 0)),
     "Sigmoid": _plain(sigmoid),
     "Sign": _plain(np.sign),
+    "Sin": _plain(np.sin),
     "Softplus": _plain(softplus),
     "Sqrt": _plain(np.sqrt),
     "Sub": _plain(np.subtract),
+    "Sum": _plain(lambda *xs: sum(xs[1:], xs[0])),
+    "Swish": _swish,
     "Tanh": _plain(np.tanh),
     "Where": _plain(np.where),
 }

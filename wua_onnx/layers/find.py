@@ -9,7 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.cost.memory import is_parameter, parameter_values
-from wua_onnx.layers.activations import Activation, follow
+from wua_onnx.layers.activations import Activation, follow, follow_on
+from wua_onnx.layers.inside import values_inside
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.loop_weights import with_loop_weights
 from wua_onnx.layers.naming import layer_name, unique
@@ -122,7 +123,7 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
     if use.reads == "after":
         return follow(use.output, use.output_axes, model, activation, use.quantization)
     hidden = activation == "pre" and use.function is not None
-    return Activation(
+    reading = Activation(
         value=use.output,
         axes=use.output_axes,
         factor=np.ones((), np.float64),
@@ -134,6 +135,8 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
         else use.unread,
         quantization=use.quantization,
     )
+    values = values_inside(use.node) if use.function is not None and not hidden else None
+    return reading if values is None else follow_on(reading, model, values)
 
 
 def _declined(value: ir.Value, reasons: Mapping[ir.Value, str], model: Model) -> Declined:

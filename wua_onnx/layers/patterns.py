@@ -9,17 +9,18 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.layers import activation_functions as functions
-from wua_onnx.layers.activation_functions import Function
+from wua_onnx.layers.activation_functions import Function, unnamed
 from wua_onnx.layers.axes import readers
 from wua_onnx.layers.elementwise import EVALUATE
+from wua_onnx.layers.function_values import GRID, ROUGH_TOLERANCE, TOLERANCE, identify
 from wua_onnx.model.graph import Model, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # Returns operand `index` of a node as one number per neuron, or a single one; None where it is anything else.
 Along: TypeAlias = "Callable[[NodeView, int], Array | None]"
 
-_MAX_OPERATORS = 16
+_MAX_OPERATORS = 24
+_DOMAINS = frozenset({"", "com.microsoft"})
 _MAX_NEURONS = 64  # neurons whose function is looked at
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -41,20 +42,30 @@ class _Region:
         """Return the last value where it is the only one that is used outside."""
         last = next(reversed(self.values))
         exposed = [value for value in self.values if self.is_open(value)]
-        return last if exposed == [last] and last.dtype in _FLOATS else None
+        is_known = last.dtype in _FLOATS and last.shape is not None
+        return last if exposed == [last] and is_known else None
 
 
-def find_pattern(start: ir.Value, model: Model, along: Along) -> tuple[ir.Value, Function, bool] | None:
+def find_pattern(
+    start: ir.Value, model: Model, along: Along, values: Array = GRID
+) -> tuple[ir.Value, Function, bool] | None:
     """Return (where it ends, which it is, whether it is known by name) for the function that begins at `start`.
 
     The region grows from `start` in graph order by elementwise operators whose other operands are constants along
     the neurons. Wherever a single value is all that is used outside of it, it is a function; which one is told by
     its values on a grid. The longest that has a name wins; else the shortest that `start` enters more than once.
+
+    Args:
+        start: a layer's output, or what only moves, shifts or scales it.
+        model: the model.
+        along: tells the constant operands of a node.
+        values: what `start` is on the grid, where the layer's operator applies a function itself.
     """
     if start.is_graph_output():
         return None
     producer = start.producer()
-    region = _Region(start, producer.graph if producer is not None else None, {start: functions.GRID})
+    region = _Region(start, producer.graph if producer is not None else None, {start: values})
+    tolerance = ROUGH_TOLERANCE if start.dtype is ir.DataType.BFLOAT16 else TOLERANCE
     named: tuple[ir.Value, Function, bool] | None = None
     other: tuple[ir.Value, Function, bool] | None = None
     for _ in range(_MAX_OPERATORS):
@@ -67,12 +78,12 @@ def find_pattern(start: ir.Value, model: Model, along: Along) -> tuple[ir.Value,
         result = region.result()
         if result is None:
             continue
-        values = region.values[result]
-        function = functions.identify(values) if values is not None else None
+        known = region.values[result]
+        function = identify(known, tolerance) if known is not None else None
         if function is not None:
             named = result, function, True
         elif other is None and len(readers(start)) > 1:
-            other = result, functions.unnamed(member.op_type for member in region.nodes), False
+            other = result, unnamed(member.op_type for member in region.nodes), False
     return named or other
 
 
@@ -83,14 +94,35 @@ def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[N
             node = NodeView(use.node, model)
             if node.node in region.nodes or node.node.graph is not region.graph:
                 continue
-            if node.domain or node.op_type not in EVALUATE or len(node.node.outputs) != 1:
+            if node.domain not in _DOMAINS or node.op_type not in EVALUATE or len(node.node.outputs) != 1:
                 continue
-            if len(node.node.outputs[0].shape or ()) != rank:
+            shape = node.node.outputs[0].shape
+            if shape is not None and len(shape) != rank:
                 continue
-            others = {i: along(node, i) for i, v in enumerate(node.node.inputs) if v and v not in region.values}
-            constants = {i: constant for i, constant in others.items() if constant is not None}
-            if len(constants) == len(others):
+            outside = [i for i, value in enumerate(node.node.inputs) if value and value not in region.values]
+            constants = {i: constant for i in outside if (constant := _operand(node, i, region, along)) is not None}
+            if len(constants) == len(outside):
                 yield node, constants
+
+
+def _operand(node: NodeView, index: int, region: _Region, along: Along) -> Array | None:
+    """Return a constant operand, also one made at run time by tf2onnx (`zeros_like`) or PyTorch (CastLike)."""
+    operand = node.node.inputs[index]
+    producer = operand.producer() if operand is not None else None
+    maker = NodeView(producer, node.model) if producer is not None and not producer.domain else None
+    if maker is not None and maker.op_type == "ConstantOfShape" and _measures(maker.input(0), region):
+        fill = maker.attr("value")
+        return np.asarray(0.0 if fill is None else fill.numpy(), np.float64).reshape(())
+    if maker is not None and maker.op_type == "CastLike":
+        number = maker.const(0)
+        return np.asarray(number, np.float64).reshape(()) if number is not None and number.size == 1 else None
+    return along(node, index)
+
+
+def _measures(value: ir.Value | None, region: _Region) -> bool:
+    """Return whether `value` is the shape of one of the region's values."""
+    producer = value.producer() if value is not None else None
+    return producer is not None and producer.op_type == "Shape" and producer.inputs[0] in region.values
 
 
 def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> Array | None:

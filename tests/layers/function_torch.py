@@ -1,0 +1,197 @@
+"""Every activation function of PyTorch, each behind a layer of its own, in one model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from .graphs import Array, rand
+
+INPUT, NEURONS, SAMPLES = 5, 7, 64
+
+
+class Written(nn.Module):
+    """A function that models write out themselves."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+def slopes() -> nn.Module:
+    """Return PReLU with a slope for each neuron."""
+    module = nn.PReLU(NEURONS)
+    nn.init.uniform_(module.weight, -0.3, 0.4)
+    return module
+
+
+# What is read: the name of the function, and the module.
+CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
+    "ELU": ("ELU", nn.ELU),
+    "ELU_alpha": ("ELU", lambda: nn.ELU(0.7)),
+    "Hardshrink": ("Shrink", lambda: nn.Hardshrink(0.3)),
+    "Hardsigmoid": ("HardSigmoid", nn.Hardsigmoid),
+    "Hardtanh": ("Clip", lambda: nn.Hardtanh(-0.2, 2)),
+    "Hardswish": ("HardSwish", nn.Hardswish),
+    "LeakyReLU": ("LeakyReLU", nn.LeakyReLU),
+    "LogSigmoid": ("LogSigmoid", nn.LogSigmoid),
+    "PReLU": ("PReLU", slopes),
+    "PReLU_one_slope": ("LeakyReLU", nn.PReLU),
+    "ReLU": ("ReLU", nn.ReLU),
+    "ReLU6": ("ReLU6", nn.ReLU6),
+    "RReLU": ("LeakyReLU", nn.RReLU),
+    "SELU": ("SELU", nn.SELU),
+    "CELU": ("CELU", lambda: nn.CELU(2.0)),
+    "GELU": ("GELU", nn.GELU),
+    "GELU_tanh": ("GELU (tanh)", lambda: nn.GELU("tanh")),
+    "Sigmoid": ("Sigmoid", nn.Sigmoid),
+    "SiLU": ("SiLU", nn.SiLU),
+    "Mish": ("Mish", nn.Mish),
+    "Softplus": ("Softplus", nn.Softplus),
+    "Softplus_beta": ("Softplus", lambda: nn.Softplus(2.0, 10.0)),
+    "Softshrink": ("Shrink", lambda: nn.Softshrink(0.2)),
+    "Softsign": ("Softsign", nn.Softsign),
+    "Tanh": ("Tanh", nn.Tanh),
+    "Tanhshrink": ("Tanhshrink", nn.Tanhshrink),
+    "Threshold": ("Threshold", lambda: nn.Threshold(0.1, 20)),
+    "Threshold_0": ("ThresholdedReLU", lambda: nn.Threshold(0.4, 0.0)),
+    "Softmin": ("Softmax", lambda: nn.Softmin(-1)),
+    "Softmax": ("Softmax", lambda: nn.Softmax(-1)),
+    "LogSoftmax": ("LogSoftmax", lambda: nn.LogSoftmax(-1)),
+    "exp": ("Exp", lambda: Written(torch.exp)),
+    "sin": ("Sin", lambda: Written(torch.sin)),
+    "absolute": ("Abs", lambda: Written(torch.abs)),
+    "square": ("Square", lambda: Written(torch.square)),
+    "clamp": ("ReLU", lambda: Written(lambda x: x.clamp(min=0))),
+    "relu_squared": ("ReLU squared", lambda: Written(lambda x: torch.relu(x) ** 2)),
+    "snake": ("elementwise (Pow, Sin)", lambda: Written(lambda x: x + torch.sin(x) ** 2)),
+    "swish_beta": ("Swish", lambda: Written(lambda x: x * torch.sigmoid(0.8 * x))),
+    "quick_gelu": ("QuickGELU", lambda: Written(lambda x: x * torch.sigmoid(1.702 * x))),
+    "sigmoid_of_exp": ("Sigmoid", lambda: Written(lambda x: 1 / (1 + torch.exp(-x)))),
+    "gelu_of_erf": ("GELU", lambda: Written(lambda x: x * 0.5 * (1.0 + torch.erf(x / 1.4142135623730951)))),
+    "gelu_of_tanh": (
+        "GELU (tanh)",
+        lambda: Written(
+            lambda x: 0.5 * x * (1.0 + torch.tanh(0.7978845608028654 * (x + 0.044715 * torch.pow(x, 3.0))))
+        ),
+    ),
+}
+# These exporters refuse these.
+REFUSED = {"dynamo": {"RReLU"}, "TorchScript": {"Threshold", "Threshold_0"}}
+
+
+class Branch(nn.Module):
+    """A dense layer, and a function of it."""
+
+    def __init__(self, function: nn.Module) -> None:
+        super().__init__()
+        self.fc, self.function = nn.Linear(INPUT, NEURONS), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = self.function(self.fc(x))
+        return result
+
+    def readings(self, x: Tensor) -> dict[str, Tensor]:
+        """Return what is read of each layer."""
+        return {"fc": self(x)}
+
+
+class SwiGLU(nn.Module):
+    """As in Llama: the gate is read behind its function, the other layer at its own output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate, self.up = nn.Linear(INPUT, NEURONS), nn.Linear(INPUT, NEURONS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = nn.functional.silu(self.gate(x)) * self.up(x)
+        return result
+
+    def readings(self, x: Tensor) -> dict[str, Tensor]:
+        """Return what is read of each layer."""
+        return {"gate": nn.functional.silu(self.gate(x)), "up": self.up(x)}
+
+
+class GLU(nn.Module):
+    """One layer whose halves part: it is read at its own output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(INPUT, 2 * NEURONS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = nn.functional.glu(self.fc(x), -1)
+        return result
+
+    def readings(self, x: Tensor) -> dict[str, Tensor]:
+        """Return what is read of each layer."""
+        return {"fc": self.fc(x)}
+
+
+GATED: dict[str, tuple[dict[str, str | None], Callable[[], nn.Module]]] = {
+    "SwiGLU": ({"gate": "SiLU", "up": None}, SwiGLU),
+    "GLU": ({"fc": None}, GLU),
+}
+
+
+class Everything(nn.Module):
+    """All branches that an exporter does not refuse, beside each other."""
+
+    def __init__(self, exporter: str) -> None:
+        super().__init__()
+        made = {name: Branch(make()) for name, (_, make) in CASES.items() if name not in REFUSED[exporter]}
+        self.branches = nn.ModuleDict({**made, **{name: make() for name, (_, make) in GATED.items()}})
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        return tuple(branch(x) for branch in self.branches.values())
+
+
+def samples() -> Array:
+    """Return inputs that reach both tails."""
+    return 2 * rand(SAMPLES, INPUT)
+
+
+@cache
+def everything(exporter: str) -> tuple[Everything, Mapping[str, Array]]:
+    """Return the model, and what is read of each of its layers by name."""
+    torch.manual_seed(1)
+    model, x = Everything(exporter).eval(), torch.from_numpy(samples())
+    with torch.no_grad():
+        readings: dict[str, Any] = {name: branch.readings(x) for name, branch in model.branches.items()}  # type: ignore[operator]
+    return model, {
+        f"branches.{name}.{layer}": value.numpy() for name, parts in readings.items() for layer, value in parts.items()
+    }
+
+
+@cache
+def _captured() -> torch.export.ExportedProgram:
+    shapes = ({0: torch.export.Dim.DYNAMIC},)
+    return torch.export.export(everything("dynamo")[0], (torch.from_numpy(samples()),), dynamic_shapes=shapes)
+
+
+@cache
+def export(exporter: str, opset: int) -> onnx.ModelProto:
+    """Return `everything` as the exporter writes it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if exporter == "dynamo":
+            program = torch.onnx.export(_captured(), dynamo=True, opset_version=opset, verbose=False)
+            assert program is not None
+            return program.model_proto
+        x = (torch.from_numpy(samples()),)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "everything.onnx"
+            model, axes = everything(exporter)[0], {"x": {0: "n"}}
+            torch.onnx.export(model, x, path, dynamo=False, opset_version=opset, input_names=["x"], dynamic_axes=axes)
+            return onnx.load(path)
