@@ -6,7 +6,7 @@ one activation function, as long as nothing outside that path uses the values on
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,6 +15,7 @@ import onnx_ir as ir
 from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.axes import moved_axes, readers
+from wua_onnx.layers.function_values import identify
 from wua_onnx.layers.patterns import find_pattern
 from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import Model, NodeView
@@ -141,7 +142,7 @@ def follow_on(activation: Activation, model: Model, values: Array) -> Activation
     walk = _Walk(model, graph, activation.value, activation.axes, activation.factor, activation.quantization)
     found = find_pattern(walk.value, model, lambda node, index: _along_neurons(node, index, walk), values)
     if found is None or not found[2]:
-        return activation
+        return replace(activation, function=identify(values) or activation.function)
     walk.step(found[0], walk.axes)
     return walk.here(found[1])
 

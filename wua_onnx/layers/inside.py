@@ -30,7 +30,7 @@ def function_inside(node: NodeView) -> Function | None:
 
 
 # What onnxruntime joins with a convolution or a product, with its parameters in the order it keeps them.
-_VALUES: dict[str, Callable[..., Any]] = {
+APPLIED: dict[str, Callable[..., Any]] = {
     "Clip": np.clip,
     "HardSigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
     "LeakyRelu": lambda x, alpha: np.where(x < 0, alpha * x, x),
@@ -43,7 +43,7 @@ _VALUES: dict[str, Callable[..., Any]] = {
 def values_inside(node: NodeView) -> Array | None:
     """Return what the function that attribute `activation` names is on `GRID`; None where that is not known."""
     given = node.attr("activation")
-    values = _VALUES.get(given.decode("utf-8", "replace") if isinstance(given, bytes) else given or "")
+    values = APPLIED.get(given.decode("utf-8", "replace") if isinstance(given, bytes) else given or "")
     named = (node.attr(f"activation_{name}") for name in ("alpha", "beta"))
     params = node.attr("activation_params") or [value for value in named if value is not None]
     try:

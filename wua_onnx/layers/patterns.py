@@ -19,8 +19,10 @@ Array: TypeAlias = np.ndarray[Any, Any]
 # Returns operand `index` of a node as one number per neuron, or a single one; None where it is anything else.
 Along: TypeAlias = "Callable[[NodeView, int], Array | None]"
 
-_MAX_OPERATORS = 24
+MAX_OPERATORS = 24
 _DOMAINS = frozenset({"", "com.microsoft"})
+# Between the operators of a quantized network: they change a value by its rounding only.
+_ROUNDINGS = frozenset({"QuantizeLinear", "DequantizeLinear"})
 _MAX_NEURONS = 64  # neurons whose function is looked at
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -68,7 +70,7 @@ def find_pattern(
     tolerance = ROUGH_TOLERANCE if start.dtype is ir.DataType.BFLOAT16 else TOLERANCE
     named: tuple[ir.Value, Function, bool] | None = None
     other: tuple[ir.Value, Function, bool] | None = None
-    for _ in range(_MAX_OPERATORS):
+    while sum(node.op_type not in _ROUNDINGS for node in region.nodes) < MAX_OPERATORS:
         found = next(_candidates(region, model, along), None)
         if found is None:
             break
@@ -83,7 +85,7 @@ def find_pattern(
         if function is not None:
             named = result, function, True
         elif other is None and len(readers(start)) > 1:
-            other = result, unnamed(member.op_type for member in region.nodes), False
+            other = result, unnamed(each.op_type for each in region.nodes if each.op_type not in _ROUNDINGS), False
     return named or other
 
 
@@ -94,6 +96,8 @@ def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[N
             node = NodeView(use.node, model)
             if node.node in region.nodes or node.node.graph is not region.graph:
                 continue
+            if node.domain in _DOMAINS and node.op_type in _ROUNDINGS and use.idx == 0:
+                yield node, {}
             if node.domain not in _DOMAINS or node.op_type not in EVALUATE or len(node.node.outputs) != 1:
                 continue
             shape = node.node.outputs[0].shape
@@ -127,6 +131,9 @@ def _measures(value: ir.Value | None, region: _Region) -> bool:
 
 def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> Array | None:
     """Return the values of `node`'s result on the grid, shape (points, neurons) or (points, 1)."""
+    first = node.node.inputs[0]
+    if node.op_type in _ROUNDINGS and first is not None:
+        return region.values[first]
     arguments: list[Array | None] = []
     for index, value in enumerate(node.node.inputs):
         if index in constants:

@@ -1,0 +1,122 @@
+"""Prints docs/activations.md, the page on activation functions, from the registry in wua_onnx/layers.
+
+python docs/activations.py > docs/activations.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from wua_onnx.layers.activation_functions import ALONG_AXIS, OPERATORS, QUANTIZED, Function
+from wua_onnx.layers.function_values import FAMILIES, GRID, KNOWN, TOLERANCE, Form
+from wua_onnx.layers.inside import APPLIED
+from wua_onnx.layers.patterns import MAX_OPERATORS
+from wua_onnx.report.markdown import escape
+
+FORMS = (*KNOWN, *FAMILIES)
+# Of those that are no form: an operator, or nothing.
+FORMULAS = {
+    "Cos": "cos(x)",
+    "Erf": "erf(x)",
+    "Hardmax": "1 at the first largest of the neurons, else 0",
+    "LogSoftmax": "x − ln Σ exp(x), the sum over the neurons",
+    "Sin": "sin(x)",
+    "Softmax": "exp(x) / Σ exp(x), the sum over the neurons",
+}
+OWN = {"BiasGelu", "FastGelu", "QuickGelu", *QUANTIZED}  # of com.microsoft
+
+INTRODUCTION = f"""\
+# Activation functions
+
+Generated from the registry by `python docs/activations.py`; a test keeps it so.
+
+The activation of a neuron is read behind one activation function that follows its layer, as long as nothing else uses
+a value on the way. The function is a single operator, or a group of up to {MAX_OPERATORS} elementwise operators whose
+other operands are constants. A group is known **by what it computes**, not by which operators it is made of: it is
+evaluated on {len(GRID)} points between {GRID.min():g} and {GRID.max():g}, for each neuron's constants, and compared
+with the functions below, with a relative tolerance of {TOLERANCE:g} (more for constants in bfloat16, which have eight
+bits). The longest group that has a name counts: a Relu and a Mul of its result by itself are one squared ReLU.
+Parameters, such as α, are read off the values. Attributes count, too: Gelu with approximate="tanh", Swish and
+onnxruntime's QuickGelu with a factor of their own, Clip from 0 to 6 have the name of what they compute.
+
+A group that is none of them and is entered in more than one place is read at its end, too, and named by its
+operators, as in `elementwise (Pow, Sin)` for x + sin²(x). Neg before a function is a factor of −1.
+
+*Several operators* names the exporters that write the function of a PyTorch module or a Keras activation as a group,
+at one opset or another: PyTorch's `torch.onnx.export` with TorchScript (opsets 13 to 20) and with dynamo (18 to 24),
+and tf2onnx (13 to 18). Models may write out any of them. *Never below 0* decides whether mean|a| is the mean;
+a *dead* neuron is one whose largest |a| is 0, or, for functions that have no flat piece, one whose range over the data
+is below 1e-6 of the largest mean of the layer.
+"""
+
+REST = """\
+## Applied by an operator itself
+
+Onnxruntime joins a layer and the function behind it: FusedConv, FusedGemm and their like hold the name of the function.
+The neuron is then read at that operator's result, behind {applied};
+where a longer function begins with one of these, as LogSigmoid does with Sigmoid, behind the whole of it.
+`activation="pre"` cannot be read there, and the audit says so.
+
+Operators on integers, {quantized}, are read in real units.
+
+## Products of two layers
+
+`silu(gate(x)) * up(x)`, the SwiGLU of language models, has two layers: the gate is read behind its SiLU, the other one
+at its own output, since the product is no function of one neuron. GLU splits the outputs of **one** layer in halves
+that take part in different ways: all of them are read at the layer's own output, as is a gate that is packed in one
+weight with the other layer (Phi-3).
+
+## What is not recognised
+
+- Softmax written out as Exp, ReduceSum and Div is read behind Exp. No exporter of the three writes it so.
+- Sparsemax (Keras), which sorts the neurons: read before it.
+- {along} count where they run over the neurons of the layer. Over another axis, as in attention, they end the walk.
+- Functions whose parameters are not constant, or differ along another axis than the neurons: read before them.
+- A constant factor behind the function is not followed. Where onnxruntime folds one before it into a convolution, as
+  of Softplus with β, a function of a scaled x is left, and read without the factor that made up for it.
+- A bias that onnxruntime joins with a later operator (SkipLayerNormalization): the layer is read without it.
+- A bend that lies between two points of the grid where the function is otherwise the same, such as Hardtanh within
+  ±0.04: read behind its operator if it is a single one, else without a name.
+"""
+
+
+def page() -> str:
+    """Return the page."""
+    named = sorted({f.name for f in (*OPERATORS.values(), *(form.function for form in FORMS))}, key=str.lower)
+    heads = ("function", "computes", "single operators", "several operators", "never below 0", "dead by")
+    table = [" | ".join(heads), " | ".join(["---"] * len(heads)), *map(_row, named)]
+    rest = REST.format(
+        applied=", ".join(sorted(APPLIED)), quantized=", ".join(sorted(QUANTIZED)), along=_listed(sorted(ALONG_AXIS))
+    )
+    return "\n".join([INTRODUCTION, *(f"| {row} |" for row in table), "", rest])
+
+
+def _listed(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _row(name: str) -> str:
+    forms = [form for form in FORMS if form.function.name == name]
+    operators = [op for op, function in (*OPERATORS.items(), *QUANTIZED.items()) if function.name == name]
+    function = next(_functions(name, forms))
+    written = [exporter for form in forms for exporter in form.written_by]
+    below = "where a ≥ 0" if name == "Clip" else "yes" if function.non_negative else ""
+    return " | ".join(
+        [
+            name,
+            escape("; ".join(form.formula for form in forms) or FORMULAS[name]),
+            ", ".join(f"com.microsoft::{op}" if op in OWN else op for op in operators),
+            ", ".join(dict.fromkeys(written)),
+            below,
+            "range" if function.smooth else "largest",
+        ]
+    )
+
+
+def _functions(name: str, forms: list[Form]) -> Iterator[Function]:
+    yield from (form.function for form in forms)
+    yield from (function for function in OPERATORS.values() if function.name == name)
+
+
+if __name__ == "__main__":
+    print(page(), end="")
