@@ -104,6 +104,21 @@ DENSE: dict[str, tuple[str, tuple[int, ...], dict[str, Any]]] = {
         (1, 5),
         {"w": NIBBLES, "s": np.abs(rand(1, 3))},
     ),
+    "Quantize, Dequantize": (
+        "q = QuantizeLinear(w, s, z) t = DequantizeLinear(q, s, z) y = MatMul(x, t)",
+        (1, 5),
+        {"w": W, "s": np.float32(0.02), "z": np.int8(3)},
+    ),
+    "Quantize, Dequantize per column, beyond the range": (
+        "q = QuantizeLinear<axis = 1>(w, s, z) t = DequantizeLinear<axis = 1>(q, s, z) y = MatMul(x, t)",
+        (1, 5),
+        {"w": W, "s": np.array([0.5, 0.005, 0.01], np.float32), "z": np.array([1, 250, 3], np.uint8)},
+    ),
+    "Quantize without zero point": (
+        "q = QuantizeLinear(w, s) t = DequantizeLinear(q, s) y = MatMul(x, t)",
+        (1, 5),
+        {"w": W, "s": np.float32(0.02)},
+    ),
     "Dequantize, Transpose": (
         "d = DequantizeLinear(w, s) t = Transpose(d) y = MatMul(x, t)",
         (1, 5),

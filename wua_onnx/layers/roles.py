@@ -135,7 +135,7 @@ def _uses(value: ir.Value, model: Model) -> Iterator[tuple[ir.Node, int]]:
             outputs = [output for output in use.node.outputs if output not in seen]
             if not all(output in model.constants for output in use.node.outputs):
                 yield use.node, use.idx
-            elif use.node.op_type != "DequantizeLinear" or use.idx == 0:
+            elif use.node.op_type not in ("QuantizeLinear", "DequantizeLinear") or use.idx == 0:
                 seen.update(outputs)
                 pending.extend(outputs)
             else:

@@ -120,6 +120,17 @@ def _dequantized(array: Array, node: NodeView) -> Array:
     return (array.astype(np.float32) - _spread(zero, array, axis, block)) * _spread(scale, array, axis, block)
 
 
+def _quantized(array: Array, node: NodeView) -> Array:
+    """`saturate(round(x / scale) + zero point)`: what training with quantization in mind leaves on weights."""
+    scale = _constant(node, 1).astype(np.float32)
+    zero = _constant(node, 2) if node.has(2) else np.zeros((), np.uint8)
+    axis, block = node.attr("axis", 1), node.attr("block_size", 0)
+    steps = np.rint(array.astype(np.float32) / _spread(scale, array, axis, block))
+    limits = np.iinfo(zero.dtype)
+    shifted = steps + _spread(zero.astype(np.float32), array, axis, block)
+    return np.asarray(np.clip(shifted, limits.min, limits.max).astype(zero.dtype))
+
+
 def _spread(parameter: Array, array: Array, axis: int, block: int) -> Array:
     """Return a quantization parameter broadcast against `array`; `block` elements share one where it is not 0."""
     if parameter.size == 1:
@@ -138,9 +149,17 @@ def _identity(array: Array, node: NodeView) -> Array:
 
 def _step(node: ir.Node) -> _Step | None:
     """Return how `node` changes an array; None where it is no step of a chain."""
-    if node.domain in ("", "ai.onnx") or (node.domain == "com.microsoft" and node.op_type == "DequantizeLinear"):
+    if node.op_type == "QuantizeLinear" and not _is_whole(node):
+        return None
+    if node.domain in ("", "ai.onnx") or (node.domain == "com.microsoft" and node.op_type in _SIDES):
         return _STEPS.get(node.op_type)
     return None
+
+
+def _is_whole(node: ir.Node) -> bool:
+    """Return whether a QuantizeLinear makes integers of 8 or 16 bits."""
+    zero = node.inputs[2] if len(node.inputs) > 2 else None
+    return "output_dtype" not in node.attributes if zero is None else zero.dtype in _WHOLE
 
 
 _STEPS: dict[str, _Step] = {
@@ -148,12 +167,14 @@ _STEPS: dict[str, _Step] = {
     "DequantizeLinear": _dequantized,
     "Flatten": _reshaped,
     "Identity": _identity,
+    "QuantizeLinear": _quantized,
     "Reshape": _reshaped,
     "Squeeze": _reshaped,
     "Transpose": _transposed,
     "Unsqueeze": _reshaped,
 }
 # The same where elements only move; values stay.
-_MOVES: dict[str, _Step] = {**_STEPS, "Cast": _identity, "DequantizeLinear": _identity}
-_SHAPE_KEPT = frozenset({"Cast", "DequantizeLinear", "Identity"})
-_SIDES = frozenset({"DequantizeLinear"})
+_MOVES: dict[str, _Step] = {**_STEPS, "Cast": _identity, "DequantizeLinear": _identity, "QuantizeLinear": _identity}
+_SHAPE_KEPT = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"})
+_SIDES = frozenset({"DequantizeLinear", "QuantizeLinear"})
+_WHOLE = frozenset({ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16})
