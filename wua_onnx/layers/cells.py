@@ -44,9 +44,9 @@ class Points:
 
     Attributes:
         result: what may be the next hidden state, shape (points,).
-        inputs: the gates' shares of what the input is multiplied with, shape (gates, points); none where both come in
-            `hidden`.
-        hidden: the gates' shares of what the hidden state is multiplied with, shape (gates, points).
+        inputs: the gates' shares of what the input is multiplied with, shape (gates, points).
+        hidden: the gates' shares of what the hidden state is multiplied with, shape (gates, points); none in a first
+            step that has no state before it, and where one product is of both.
         states: what may be the states before, each of shape (points,).
         reset: for a share that is no product with the state itself, what it is a product with; None where none is.
     """
@@ -84,8 +84,8 @@ class Cell:
 
 def identify(points: Points) -> Cell | None:
     """Return the cell that computes `points.result`; None where it is none of those known."""
-    op = next((op for op, gates in GATES.items() if gates == len(points.hidden)), None)
-    if op is None or len(points.inputs) not in (0, len(points.hidden)) or not np.isfinite(points.result).all():
+    op = next((op for op, gates in GATES.items() if gates == len(points.inputs)), None)
+    if op is None or len(points.hidden) not in (0, len(points.inputs)) or not np.isfinite(points.result).all():
         return None
     few = points.first(_SEARCHED)
     for orders in _orders(len(points.inputs), len(points.hidden)):
@@ -106,18 +106,17 @@ def _fits(computed: Array, result: Array) -> Array:
 @cache
 def _orders(inputs: int, hidden: int) -> tuple[tuple[Array, Array], ...]:
     """Return orders of the two kinds of shares, shape (orders, gates): first the same for both, then all others."""
-    same = np.array(list(permutations(range(hidden))))
-    if not inputs or hidden == 1:
-        return ((same if inputs else same[:, :0], same),)
+    same = np.array(list(permutations(range(inputs))))
+    if not hidden or inputs == 1:
+        return ((same, same[:, :hidden]),)
     pairs = np.array(list(product(same, same)))
     return (same, same), (pairs[:, 0], pairs[:, 1])
 
 
 def _shares(points: Points, inputs: Array, hidden: Array) -> tuple[Array, Array]:
     """Return both kinds of shares in each order, shape (gates, orders, points)."""
-    of_hidden = np.moveaxis(points.hidden[hidden], 1, 0)
-    of_input = np.moveaxis(points.inputs[inputs], 1, 0) if inputs.size else np.zeros_like(of_hidden)
-    return of_input, of_hidden
+    of_input = np.moveaxis(points.inputs[inputs], 1, 0)
+    return of_input, np.moveaxis(points.hidden[hidden], 1, 0) if hidden.size else np.zeros_like(of_input)
 
 
 def _lstm(points: Points, inputs: Array, hidden: Array) -> Iterator[Array]:
@@ -133,22 +132,23 @@ def _lstm(points: Points, inputs: Array, hidden: Array) -> Iterator[Array]:
 
 def _gru(points: Points, inputs: Array, hidden: Array) -> Iterator[Array]:
     """`n = tanh(x + r h); h = (1 - z) n + z h'`; gates: update, reset, hidden."""
-    if not inputs.size:
-        return
     of_input, of_hidden = _shares(points, inputs, hidden)
+    first = [] if hidden.size else [np.zeros_like(points.result)]
+    # Without a product with the state, the reset gate still scales the bias.
+    parts = [of_hidden[2]] if hidden.size else [*first, *points.states]
     for gate, function in product(_GATES[:3], _OUTPUTS[:4]):
         update, reset = gate(of_input[0] + of_hidden[0]), gate(of_input[1] + of_hidden[1])
-        for state in points.states:
+        for part, state in product(parts, [*first, *points.states]):
             if points.reset is None:
-                inner = function(of_input[2] + reset * of_hidden[2])
+                inner = function(of_input[2] + reset * part)
             else:
-                inner = np.where(_fits(reset * state, points.reset)[:, None], function(of_input[2] + of_hidden[2]), 9.0)
+                inner = np.where(_fits(reset * state, points.reset)[:, None], function(of_input[2] + part), np.nan)
             yield (1 - update) * inner + update * state
 
 
 def _rnn(points: Points, inputs: Array, hidden: Array) -> Iterator[Array]:
     """`h = f(x + h')`."""
-    if inputs.size and points.reset is None:
+    if points.reset is None:
         of_input, of_hidden = _shares(points, inputs, hidden)
         yield from (function(of_input[0] + of_hidden[0]) for function in _OUTPUTS)
 

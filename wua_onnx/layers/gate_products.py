@@ -66,8 +66,9 @@ def gate_product(node: NodeView, sizes: Sizes) -> GateProduct | None:
 
 
 def _is_plain(use: Use) -> bool:
-    plain = use.kind == "dense" and use.reads == "after" and len(use.arrangement.shape) == 2
-    return plain and len(use.output_axes) == 1 and use.decode is None and use.quantization is None
+    plain = use.kind == "dense" and use.reads == "after" and len(use.arrangement.shape) == 2 and not use.source.part
+    whole = getattr(use.source, "part", None) is None
+    return plain and whole and len(use.output_axes) == 1 and use.decode is None and use.quantization is None
 
 
 def _of_a_part(node: NodeView, sizes: Sizes) -> GateProduct | None:
@@ -78,7 +79,13 @@ def _of_a_part(node: NodeView, sizes: Sizes) -> GateProduct | None:
         return None
     source = resolve(producer.inputs[0], node.model) if producer.op_type in _PARTS and producer.inputs else ""
     rank = len(operand.shape) if operand.shape is not None else 0
-    if isinstance(source, str) or len(source.shape) != 2 or rank < 2 or node.attr("transA", 0):
+    if (
+        isinstance(source, str)
+        or source.part is not None
+        or len(source.shape) != 2
+        or rank < 2
+        or node.attr("transA", 0)
+    ):
         return None
     across = 0 if node.attr("transB", 0) else 1
     numbers = np.broadcast_to(

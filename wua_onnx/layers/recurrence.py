@@ -7,7 +7,7 @@ of each step. What is not recognised stays the dense layers that it is made of.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -37,20 +37,39 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
     sizes = Sizes(model, 1)
     found = ((node.node, gate_product(node, sizes)) for node in nodes)
     products = {node: product for node, product in found if product is not None}
-    steps = _linked(_steps(Graph(model, sizes, products)), model)
-    uses: dict[ir.Value, list[Use]] = {}
+    steps, recurrent = _linked(_steps(Graph(model, sizes, products)), model)
+    replaced = {product.node: product.root for step in steps for product in step.products}
+    dense = {product.root for node, product in products.items() if node not in replaced}
+    result: dict[ir.Node, list[Use]] = {}
+    for root, uses in _uses(steps, recurrent).items():
+        if root not in dense:  # else it would be two kinds of layers in one
+            result |= {node: [] for node, own in replaced.items() if own is root}
+            for use in uses:
+                result[use.node.node].append(use)
+    return result
+
+
+def _uses(steps: Sequence[Step], recurrent: Collection[ir.Value]) -> dict[ir.Value, list[Use]]:
+    """Return the uses of each initializer in `steps`; those among `recurrent` are multiplied with the hidden state."""
+    found: dict[ir.Value, list[Use]] = {}
     for step in steps:
         for root, shares in _by_root(step).items():
-            use = _use(step, shares)
+            use = _use(step, shares, "R" if root in recurrent else "W")
             if use is not None:
-                uses.setdefault(root, []).append(use)
-    replaced = {product.node: product.root for step in steps for product in step.products}
-    whole = set(uses) - {product.root for node, product in products.items() if node not in replaced}
-    result: dict[ir.Node, list[Use]] = {node: [] for node, root in replaced.items() if root in whole}
-    for root in whole:
-        for use in uses[root]:
-            result[use.node.node].append(use)
-    return result
+                read = _read(step, steps, root)
+                found.setdefault(root, []).extend(replace(use, output=value, output_axes=axes) for value, axes in read)
+    return found
+
+
+def _read(step: Step, steps: Sequence[Step], root: ir.Value) -> Iterator[tuple[ir.Value, tuple[int]]]:
+    """Yield the hidden states that the units of initializer `root` are read in: that of `step`.
+
+    Also that of a first step whose product with the state before, a constant, was computed when the model was written.
+    """
+    if any(share.product.root is root for share in step.hidden):
+        before = {moved_from(product.operand) for product in step.products if product.root is root}
+        yield from ((first.output, (first.axis,)) for first in steps if not first.hidden and first.output in before)
+    yield step.output, (step.axis,)
 
 
 def _steps(graph: Graph) -> list[Step]:
@@ -71,40 +90,52 @@ def _producer(value: ir.Value) -> ir.Node:
     return node
 
 
-def _linked(steps: Sequence[Step], model: Model) -> list[Step]:
-    """Return the steps of recurrences, the side of the hidden state told from that of the input.
+def _linked(steps: Sequence[Step], model: Model) -> tuple[list[Step], set[ir.Value]]:
+    """Return the steps of recurrences, and the initializers that their hidden states are multiplied with.
 
     What an LSTM or a GRU computes is found nowhere else; what an RNN does, in any sum of two products. So that must
-    read its own hidden state, in the next trip of a loop or in the next of several steps.
+    read its own hidden state, in the next trip of a loop or in the next of several steps; and so must the step after
+    a first one that has no state before it.
     """
-    read = _states_of({step.output for step in steps}, model) | {step.output for step in steps}
+    weights = {step.output: {product.root for product in step.products} for step in steps}
+    weights |= {state: weights[output] for state, output in _states_of(weights.keys(), model)}
     recurrent = {
-        share.product.root
+        product.root
         for step in steps
-        for share in (*step.inputs, *step.hidden)
-        if moved_from(share.product.operand) in read
+        for product in (step.products if step.hidden else ())
+        if weights.get(moved_from(product.operand), set()) & weights[step.output]
     }
-    result = []
+    recurrent |= {share.product.root for step in steps if step.cell.op == "GRU" for share in step.hidden}
+    found: list[Step] = []
     for step in steps:
-        sides = [{share.product.root for share in side} & recurrent for side in (step.inputs, step.hidden)]
-        if step.cell.op == "GRU" or sides[1]:
-            result.append(step)
-        elif step.cell.op == "LSTM" or sides[0]:
-            result.append(replace(step, inputs=step.hidden, hidden=step.inputs) if sides[0] else step)
-    return result
+        if not step.hidden:
+            if step.cell.op == "LSTM" or any(_follows(other, step) for other in steps):
+                found.append(step)
+        elif any(share.product.root in recurrent for share in step.hidden):
+            found.append(step)
+        elif any(share.product.root in recurrent for share in step.inputs):
+            found.append(replace(step, inputs=step.hidden, hidden=step.inputs))
+        elif step.cell.op == "LSTM":
+            found.append(step)
+    return found, recurrent
 
 
-def _states_of(outputs: set[ir.Value], model: Model) -> set[ir.Value]:
-    """Return what loops carry that is one of `outputs` after every trip, or after those that a mask does not skip."""
-    states: set[ir.Value] = set()
+def _follows(step: Step, first: Step) -> bool:
+    """Return whether `step` starts with the hidden state that `first` ends with, and shares its weights."""
+    roots = {product.root for product in step.products}
+    starts = {moved_from(product.operand) for product in step.products}
+    return bool(step.hidden) and first.output in starts and {product.root for product in first.products} <= roots
+
+
+def _states_of(outputs: Collection[ir.Value], model: Model) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """Yield what loops carry that is one of `outputs` after a trip (where a mask does not skip it), and which."""
     for node in model.all_nodes():
         for state, result in carried_by(node):
             last = moved_from(result)
             chosen = last.producer()
             branches = chosen.inputs[1:] if chosen is not None and chosen.op_type == "Where" else (last,)
-            if any(branch is not None and moved_from(branch) in outputs for branch in branches):
-                states.add(state)
-    return states
+            ends = (moved_from(branch) for branch in branches if branch is not None)
+            yield from ((state, end) for end in ends if end in outputs)
 
 
 def _by_root(step: Step) -> dict[ir.Value, list[tuple[int, Share]]]:
@@ -116,7 +147,7 @@ def _by_root(step: Step) -> dict[ir.Value, list[tuple[int, Share]]]:
     return found
 
 
-def _use(step: Step, shares: Sequence[tuple[int, Share]]) -> Use | None:
+def _use(step: Step, shares: Sequence[tuple[int, Share]], parameter: str) -> Use | None:
     """Return the use of one initializer in `step`; None where some of its columns are in no gate."""
     uses = [share.product.use for _, share in shares]
     first, names = uses[0], GATES[step.cell.op]
@@ -133,7 +164,7 @@ def _use(step: Step, shares: Sequence[tuple[int, Share]]) -> Use | None:
         output_axes=(step.axis,),
         reads="output",
         features=_features(first.features),
-        parameter=None if not step.inputs else "W" if any(share is shares[0][1] for share in step.inputs) else "R",
+        parameter=parameter,
         gates=tuple(names[gate] for gate, _ in shares),
     )
 

@@ -116,11 +116,13 @@ class StepValues:
         return moved(node, output, arrays, numbers)
 
     def _operand(self, node: NodeView, value: ir.Value, depth: int) -> Draws:
-        """Return an operand of an elementwise operator; a bias is 0."""
-        if value in self.model.constants and node.op_type in _SUMS:
-            shape = self.graph.sizes.shape(value)
-            if shape is not None and np.prod(shape) > 1:
+        """Return an operand of an elementwise operator; a bias is 0, and so is what a state before was made into."""
+        shape = self.graph.sizes.shape(value)
+        if value in self.model.constants and shape is not None and np.prod(shape) > 1:
+            if node.op_type in _SUMS:
                 return (np.zeros(shape),) * _DRAWS
+            if node.op_type == "Mul" and len(shape) > 1:  # an initial state
+                return self._state(value)
         return self._value(value, depth)
 
     def _value(self, value: ir.Value | None, depth: int) -> Draws:

@@ -46,8 +46,8 @@ class Step:
         cell: which one it is.
         output, axis: the next hidden state, and its axis along which the units lie.
         units: how many hidden units there are.
-        inputs, hidden: for each gate in the order of ONNX, what goes into it from either side; nothing for the input
-            where one product has both.
+        inputs, hidden: for each gate in the order of ONNX, what goes into it from the input and from the hidden
+            state; nothing for the latter in a first step without a state before it, and where one product is of both.
     """
 
     cell: Cell
@@ -139,8 +139,8 @@ class StepSearch:
             for same in (True, False)
         ]
         for mine, others in (sides, sides[::-1]):
-            inputs = [product for product in others if product is not self._reset]
-            for found in self._identified(inputs, mine, result):
+            inputs = [product for product in mine if product is not self._reset]
+            for found in self._identified(inputs, others, result):
                 return Step(output=output, axis=axis, units=units, cell=found[0], inputs=found[1], hidden=found[2])
         return None
 
@@ -149,17 +149,17 @@ class StepSearch:
         found: dict[GateProduct, None] = {}
         pending, seen = [output], {output}
         while pending:
-            node = pending.pop().producer()
+            value = pending.pop()
+            node = value.producer()
             product = self._graph.products.get(node) if node is not None else None
             if product is not None:
                 found[product] = None
-            if node is None or (product is not None and product is not self._reset):
-                continue
-            behind = [
-                value
-                for value in node.inputs
-                if value in self._values.known and value not in seen and value not in self._values.states
-            ]
+            behind = [product.operand] if product is not None and product is self._reset else []
+            if node is not None and product is None:
+                behind = [operand for operand in node.inputs if operand is not None]
+            elif value in self._graph.scanned:
+                behind = [self._graph.scanned[value][0]]
+            behind = [v for v in behind if v in self._values.known and v not in seen and v not in self._values.states]
             seen.update(behind)
             pending.extend(behind)
         return list(found)
@@ -170,7 +170,7 @@ class StepSearch:
         """Yield the cell that makes `result` of the products; nothing where it is none that is known."""
         units = result.shape[1]
         counts = [sum(product.columns.size // units for product in side) for side in (inputs, hidden)]
-        if counts[1] not in GATES.values() or counts[0] not in (0, counts[1]):
+        if counts[0] not in GATES.values() or counts[1] not in (0, counts[0]):
             return
         for interleaved in (False, True):
             shares = [[s for p in side for s in _shares(p, units, interleaved)] for side in (inputs, hidden)]
