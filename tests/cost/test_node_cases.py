@@ -20,10 +20,7 @@ UNKNOWN = {
     (r"reduce_log_sum_exp_.*_expanded", ("Log", "ReduceSum")): "the axes are an input of the model",
     (r"reduce_log_sum_(?!exp).*_expanded", ("ReduceSum",)): "the axes are an input of the model",
     (r"sequence_map_add_.*_expanded", ("Add",)): "the sequences hold tensors whose shapes are inputs of the model",
-    (r"affine_grid_2d_expanded", ("Add", "MatMul")): "the size of the grid is an input of the model",
-    (r"affine_grid_2d_align_corners_expanded", ("Add", "MatMul", "Mul")): "the size of the grid is an input",
-    (r"affine_grid_3d_expanded", ("Add",)): "the size of the grid is an input of the model",
-    (r"affine_grid_3d_align_corners_expanded", ("Add", "Mul")): "the size of the grid is an input of the model",
+    (r"affine_grid_.d_align_corners_expanded", ("Add", "Mul")): "the size of the grid is an input of the model",
 }
 
 
@@ -50,7 +47,7 @@ def test_an_operator_and_its_function_written_out_have_the_same_contractions(eve
         if written_out is None:
             continue
         short, long = count(load(model)), count(load(written_out))
-        if long.is_exact and short.is_exact:
+        if long.is_exact and short.is_exact and not long.symbols:
             assert (name, short.macs) == (name, long.macs)
             compared += bool(long.macs)
     assert compared > 30

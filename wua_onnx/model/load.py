@@ -17,7 +17,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from wua_onnx.errors import ModelError, NotOnnxError, ShapeError
-from wua_onnx.model import external, inlining, loops, more_shapes, sparse, symbols, wire
+from wua_onnx.model import computed_shapes, external, inlining, loops, more_shapes, sparse, symbols, wire
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import check_size, clean
 
@@ -224,6 +224,7 @@ def infer_shapes(model: ir.Model) -> list[str]:
     from onnx_shape_inference import infer_symbolic_shapes
 
     more_shapes.register()
+    computed_shapes.register()
 
     try:
         with silent("onnx_shape_inference"), silent("onnx_ir"):
