@@ -10,12 +10,12 @@ import onnx
 import pytest
 
 import wua_onnx as wua
-from wua_onnx.layers import Layer, find_layers
+from wua_onnx.layers import find_layers
 from wua_onnx.model import load
 
 from ..recording.naive import assert_outputs_unchanged  # noqa: TID252 - tests are not installed
-from .graphs import Array, run
-from .recurrent_models import CELLS, FORMS, data, operator, written_out
+from .graphs import Array, model, rand, run
+from .recurrent_models import CELLS, FORMS, HIDDEN, INPUTS, data, operator, written_out
 
 NAMES = {"w": "k", "r": "u"}
 GATES = {"LSTM": ["input", "output", "forget", "cell"], "GRU": ["update", "reset", "hidden"], "RNN": ["hidden"]}
@@ -35,6 +35,13 @@ def assert_all_are_covered(proto: onnx.ModelProto, sizes: Mapping[str, int]) -> 
     found = find_layers(load(proto))
     assert {name: layer.stored for name, layer in found.by_name.items()} == sizes
     assert sum(sizes.values()) + sum(each.elements for each in found.declined) == found.parameters
+
+
+def assert_equal_means(got: wua.LayerAudit, expected: wua.LayerAudit) -> None:
+    mean, wanted = got.neurons.mean, expected.neurons.mean
+    assert mean is not None
+    assert wanted is not None
+    np.testing.assert_allclose(mean, wanted, rtol=0, atol=1e-6 * wanted.max())
 
 
 def flat(layer: wua.LayerAudit, criterion: str) -> dict[str, float]:
@@ -61,11 +68,162 @@ def test_a_cell_that_is_written_out_is_the_layer_of_the_operator(form: str, cell
         got, expected = audit.layers[name], wanted.layers[operand]
         assert got.kind == "recurrent"
         assert [gate.name for gate in got.gates] == GATES[cell.split()[0]]
-        largest = expected.neurons.mean.max()
-        np.testing.assert_allclose(got.neurons.mean, expected.neurons.mean, rtol=0, atol=1e-6 * largest)
+        assert_equal_means(got, expected)
         for criterion in ("activation", "magnitude"):
             scores, others = got.scores[criterion], expected.scores[criterion]
             np.testing.assert_allclose(scores, others, rtol=0, atol=1e-5 * others.max())
             assert flat(got, criterion) == pytest.approx(flat(expected, criterion), rel=1e-5, abs=1e-6)
     assert_all_are_covered(proto, {name: weights[name].size for name in weights})
     assert_outputs_unchanged(proto, feeds)
+
+
+SCAN = """(float[5, N, 11] x) => (float[] y) {{
+    shape = Shape<start = 1, end = 2>(x) sizes = Concat<axis = 0>(shape, hidden) zeros = Expand(nought, sizes)
+    {last}, y = Scan<num_scan_inputs = 1, body = b ({given}, float[N, 11] e) => ({taken}, float[N, 7] stacked) {{
+        {body} stacked = Identity(h1) }}>({starts}, x)
+}}"""
+LSTM_END = """i = Sigmoid(gi) f = Sigmoid(gf) t = Tanh(gc) o = Sigmoid(go)
+    fc = Mul(f, c) it = Mul(i, t) c1 = Add(fc, it) m = Tanh(c1) h1 = Mul(o, m)"""
+
+
+def scan(body: str, weights: Mapping[str, Array], states: tuple[str, ...] = ("h", "c")) -> onnx.ModelProto:
+    text = SCAN.format(
+        body=body,
+        last=", ".join(f"last_{state}" for state in states),
+        given=", ".join(f"float[N, 7] {state}" for state in states),
+        taken=", ".join(f"float[N, 7] {state}1" for state in states),
+        starts=", ".join(["zeros"] * len(states)),
+    )
+    numbers = {"hidden": np.array([HIDDEN]), "nought": np.float32(0), "one": np.float32(1), "axis": np.array([-1])}
+    return model(text, {**weights, **numbers})
+
+
+def hidden_states(proto: onnx.ModelProto) -> Array:
+    return np.asarray(run(proto, {"x": data()})[0])
+
+
+def shapes(proto: onnx.ModelProto) -> dict[str, tuple[str, tuple[int, ...]]]:
+    return {name: (layer.kind, layer.shape) for name, layer in find_layers(load(proto)).by_name.items()}
+
+
+def test_a_product_of_input_and_state_side_by_side() -> None:
+    """As TensorFlow 1 wrote it, with 1 added to the forget gate; gates in the order input, cell, forget, output."""
+    body = """both = Concat<axis = 1>(e, h) a = MatMul(both, k)
+        gi, gc, gf0, go = Split<axis = -1, num_outputs = 4>(a) gf = Add(gf0, one) """
+    kernel = rand(INPUTS + HIDDEN, 4 * HIDDEN)
+    proto = scan(body + LSTM_END, {"k": kernel})
+    assert shapes(proto) == {"k": ("recurrent", (4, HIDDEN, INPUTS + HIDDEN))}
+    blocks = kernel.T.reshape(4, HIDDEN, -1)
+    np.testing.assert_array_equal(canonical(proto)["k"], blocks[[0, 3, 2, 1]])
+    expected = np.abs(hidden_states(proto)).mean((0, 1))
+    mean = wua.analyze(proto, data(), batch_axis=1).layers["k"].neurons.mean
+    assert mean is not None
+    np.testing.assert_allclose(mean, expected, rtol=1e-5)
+
+
+def test_gates_of_a_unit_side_by_side() -> None:
+    body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) r = Reshape(a, units)
+        g0, g1, g2, g3 = Split<axis = -1, num_outputs = 4>(r)
+        gi = Squeeze(g3, axis) gf = Squeeze(g2, axis) gc = Squeeze(g1, axis) go = Squeeze(g0, axis) """
+    k, u = rand(INPUTS, 4 * HIDDEN), rand(HIDDEN, 4 * HIDDEN)
+    proto = scan(body + LSTM_END, {"k": k, "u": u, "units": np.array([0, HIDDEN, 4])})
+    for name, weight in {"k": k, "u": u}.items():
+        by_gate = weight.T.reshape(HIDDEN, 4, -1).transpose(1, 0, 2)  # output, cell, forget, input
+        np.testing.assert_array_equal(canonical(proto)[name], by_gate[[3, 0, 2, 1]])
+
+
+def test_a_weight_for_every_gate() -> None:
+    gates = "ifco"
+    body = " ".join(
+        f"p{g} = MatMul(e, k{g}) q{g} = MatMul(h, u{g}) b{g} = Add(q{g}, bias{g}) g{g} = Add(p{g}, b{g})" for g in gates
+    )
+    weights = {f"k{g}": rand(INPUTS, HIDDEN, seed=i) for i, g in enumerate(gates)}
+    weights |= {f"u{g}": rand(HIDDEN, HIDDEN, seed=i) for i, g in enumerate(gates)}
+    proto = scan(f"{body} {LSTM_END}", {**weights, **{f"bias{g}": rand(HIDDEN) for g in gates}})
+    layers = find_layers(load(proto)).by_name
+    names = {"i": "input", "f": "forget", "c": "cell", "o": "output"}
+    assert {name: layer.uses[0].gates for name, layer in layers.items()} == {
+        name: (names[name[1]],) for name in weights
+    }
+    for name, layer in layers.items():
+        np.testing.assert_array_equal(layer.weight(), weights[name].T[None])
+
+
+def test_steps_that_a_mask_skips() -> None:
+    body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
+        s = ReduceSum(e, axis) on = Greater(s, nought) h1 = Where(on, n, h)"""
+    proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)}, ("h",))
+    assert shapes(proto) == {"k": ("recurrent", (1, HIDDEN, INPUTS)), "u": ("recurrent", (1, HIDDEN, HIDDEN))}
+
+
+LOOKALIKES = {
+    "the update gate the other way round": """p = MatMul(e, k) q = MatMul(h, u)
+        pz, pr, pn = Split<axis = -1, num_outputs = 3>(p) qz, qr, qn = Split<axis = -1, num_outputs = 3>(q)
+        az = Add(pz, qz) z = Sigmoid(az) ar = Add(pr, qr) r = Sigmoid(ar) rq = Mul(r, qn) an = Add(pn, rq) n = Tanh(an)
+        d = Sub(n, h) dz = Mul(d, z) h1 = Add(dz, h)""",
+    "a state that is not its own": "p = MatMul(e, k) q = MatMul(c, u) a = Add(p, q) h1 = Tanh(a) c1 = Sigmoid(h)",
+    "a sum of products alone": "p = MatMul(e, k) q = MatMul(h, u) h1 = Add(p, q)",
+    "a product in between": "p = MatMul(e, k) q = MatMul(h, u) a = Mul(p, q) h1 = Tanh(a)",
+}
+
+
+@pytest.mark.parametrize("name", LOOKALIKES)
+def test_what_is_no_known_cell_stays_dense(name: str) -> None:
+    body = LOOKALIKES[name]
+    gates = 3 if "Split" in body else 1
+    weights = {"k": rand(INPUTS, gates * HIDDEN), "u": rand(HIDDEN, gates * HIDDEN)}
+    states = ("h", "c") if "c1" in body else ("h",)
+    proto = scan(body, weights, states)
+    assert shapes(proto) == {name: ("dense", weight.shape) for name, weight in weights.items()}
+    assert_outputs_unchanged(proto, {"x": data()})
+
+
+def test_two_branches_that_are_added_are_no_recurrence() -> None:
+    graph = (
+        "(float[N, 5] x, float[N, 7] z) => (float[] y) { p = MatMul(x, k) q = MatMul(z, u) a = Add(p, q) y = Tanh(a) }"
+    )
+    assert {kind for kind, _ in shapes(model(graph, {"k": rand(5, 7), "u": rand(7, 7)})).values()} == {"dense"}
+
+
+def test_a_weight_with_another_use_stays_dense() -> None:
+    """It would be two kinds of layers in one."""
+    body = "p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a) h1 = Identity(n) c1 = MatMul(c, u)"
+    proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)})
+    assert shapes(proto)["u"] == ("dense", (HIDDEN, HIDDEN))
+    assert shapes(proto)["k"] == ("recurrent", (1, HIDDEN, INPUTS))
+
+
+def test_two_layers_in_one_loop_are_read_each_in_its_own_state() -> None:
+    body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) h1 = Tanh(a)
+        p2 = MatMul(h1, kk) q2 = MatMul(c, uu) a2 = Add(p2, q2) c1 = Tanh(a2)"""
+    weights = {"k": rand(INPUTS, HIDDEN)} | {name: rand(HIDDEN, HIDDEN, seed=i) for i, name in enumerate("abc")}
+    proto = scan(body, {"k": weights["k"], "u": weights["a"], "kk": weights["b"], "uu": weights["c"]})
+    found = find_layers(load(proto)).by_name
+    assert {name: (layer.kind, layer.uses[0].parameter) for name, layer in found.items()} == {
+        "k": ("recurrent", "W"),
+        "u": ("recurrent", "R"),
+        "kk": ("recurrent", "W"),
+        "uu": ("recurrent", "R"),
+    }
+    assert {name: layer.activations[0].value.name for name, layer in found.items()} == {
+        "k": "h1",
+        "u": "h1",
+        "kk": "c1",
+        "uu": "c1",
+    }
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_other_criteria_and_statistics(form: str) -> None:
+    """What the weights are multiplied with has a norm, too."""
+    proto = written_out("LSTM", form)
+    audit = wua.analyze(proto, data(), batch_axis=1, criterion=["wanda"], statistics=["square"])
+    states = hidden_states(proto)
+    for name in NAMES.values():
+        rms = audit.layers[name].neurons.rms
+        assert rms is not None
+        np.testing.assert_allclose(rms, np.sqrt(np.square(states).mean((0, 1))), rtol=1e-5)
+    if form == "loop":
+        norms = np.sqrt(np.square(data()).sum((0, 1)))
+        expected = np.abs(canonical(proto)["k"]) * norms
+        np.testing.assert_allclose(audit.layers["k"].scores["wanda"], expected, rtol=1e-5)

@@ -81,7 +81,9 @@ def _steps(graph: Graph) -> list[Step]:
         if step is not None:
             found.setdefault(step.output, step)
             taken.update(step.products)
-    return sorted(found.values(), key=lambda step: graph.order[_producer(step.output)])
+    gated = {product for step in found.values() if step.cell.op != "RNN" for product in step.products}
+    whole = [step for step in found.values() if step.cell.op != "RNN" or not gated.intersection(step.products)]
+    return sorted(whole, key=lambda step: graph.order[_producer(step.output)])
 
 
 def _producer(value: ir.Value) -> ir.Node:

@@ -27,6 +27,7 @@ Draws: TypeAlias = tuple[Array, ...]
 _DRAWS = 6
 _MOST = 2**20  # elements of a value that is evaluated
 _MOST_DEPTH = 12  # operators between a product and the step, on the side of the input
+_MOST_BEHIND = 48  # values that another gate is computed from
 _COPIES = frozenset({"Cast", "Dropout", "Identity"})
 _SUMS = frozenset({"Add", "Sub", "Sum"})
 
@@ -54,16 +55,25 @@ def _scanned(node: NodeView) -> Iterator[tuple[ir.Value, tuple[ir.Value, int]]]:
             yield inner, (outer, int(axis))
 
 
+def is_elementwise(node: NodeView) -> bool:
+    """Return whether `node` computes element by element, or only moves elements."""
+    return not node.domain and (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in _COPIES)
+
+
 class StepValues:
     """The values of one step, by what they are computed from.
+
+    Args:
+        graph: what steps share.
+        operand: what one of the products of this step multiplies.
 
     Attributes:
         known: what has been evaluated, shape of the value.
         states: those among them that no product leads to: the states before, as far as they are looked at.
     """
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph, self.model = graph, graph.model
+    def __init__(self, graph: Graph, operand: ir.Value) -> None:
+        self.graph, self.model, self._common = graph, graph.model, operand
         self.known: dict[ir.Value, Draws] = {}
         self.states: dict[ir.Value, Draws] = {}
         self._random = np.random.default_rng(0)
@@ -87,7 +97,7 @@ class StepValues:
 
     def _computed(self, node: NodeView, depth: int) -> dict[ir.Value, Draws]:
         """Return the results of an elementwise operator, or of one that only moves elements."""
-        if node.domain or not (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in _COPIES):
+        if not is_elementwise(node):
             raise Unmoved(f"{node.where} is not elementwise")
         if node.op_type in _COPIES:
             return {node.node.outputs[0]: self._value(node.node.inputs[0], depth)}
@@ -145,7 +155,7 @@ class StepValues:
             if self._leads_to_a_product(outer):
                 return tuple(np.take(array, 0, axis) for array in self._value(outer, depth + 1))
         if producer is not None and depth < _MOST_DEPTH:
-            leads = self._leads_to_a_product(value)
+            leads = self._leads_to_a_product(value) or self._is_of_this_step(value)
             if leads or moved_from(value) is not value:
                 found = self._computed(NodeView(producer, self.model), depth + 1)[value]
                 if not leads:
@@ -168,6 +178,22 @@ class StepValues:
                 return node.op_type in _SUMS and all(map(self._leads_to_a_product, varying)) and bool(varying)
             value = varying[0]
         return False
+
+    def _is_of_this_step(self, value: ir.Value) -> bool:
+        """Return whether `value` is computed elementwise from products alone, one of them of the same operand."""
+        pending, seen, operands = [value], {value}, set[ir.Value]()
+        while pending and len(seen) < _MOST_BEHIND:
+            latest = pending.pop()
+            node = latest.producer()
+            if node is not None and node in self.graph.products:
+                operands.add(moved_from(self.graph.products[node].operand))
+                continue
+            if node is None or not is_elementwise(NodeView(node, self.model)):
+                return False
+            behind = [v for v in node.inputs if v is not None and v not in self.model.constants and v not in seen]
+            seen.update(behind)
+            pending.extend(behind)
+        return not pending and self._common in operands
 
     def _constant(self, value: ir.Value) -> Draws:
         source = resolve(value, self.model)

@@ -68,7 +68,7 @@ class StepSearch:
 
     def __init__(self, anchor: GateProduct, graph: Graph) -> None:
         self._anchor, self._graph = anchor, graph
-        self._values = StepValues(graph)
+        self._values = StepValues(graph, moved_from(anchor.operand))
         self._reset: GateProduct | None = None
 
     def run(self) -> Step | None:
@@ -77,12 +77,14 @@ class StepSearch:
             self._values.draw(self._anchor)
         except Unmoved:
             return None
+        simplest: Step | None = None
         for node in self._behind():
             for output in node.outputs:
                 step = self._step(output) if output in self._values.known else None
-                if step is not None:
+                if step is not None and step.cell.op != "RNN":
                     return step
-        return None
+                simplest = simplest or step  # a gate on its own looks like an RNN
+        return simplest
 
     def _behind(self) -> Iterator[ir.Node]:
         """Yield the operators behind the anchor that can be evaluated, in file order."""
