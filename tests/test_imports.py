@@ -12,6 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 HEAVY = ["torch", "tensorflow", "tf2onnx", "onnxruntime", "pygraphviz", "matplotlib", "sympy", "keras"]
 PUBLIC = {
     "analyze": "callable",
+    "check": "callable",
+    "CheckResult": "class",
     "cost": "callable",
     "convert": "callable",
     "compare": "callable",

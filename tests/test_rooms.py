@@ -16,6 +16,7 @@ ORDER = [
     *("running", "observe"),
     *("cost", "layers", "recording", "importance"),
     *("findings", "diagrams", "report"),
+    "budget",
 ]
 SOURCES = sorted((ROOT / "wua_onnx").rglob("*.py"))
 

@@ -20,6 +20,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from wua_onnx._audit import analyze as analyze
     from wua_onnx._audit import cost as cost
+    from wua_onnx._check import check as check
     from wua_onnx._classic import compute_weight_importance as compute_weight_importance
     from wua_onnx._classic import generate_report as generate_report
     from wua_onnx._classic import plot_importance_histogram as plot_importance_histogram
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from wua_onnx._layer_audit import LayerAudit as LayerAudit
     from wua_onnx._result import Audit as Audit
     from wua_onnx._sources import convert as convert
+    from wua_onnx.budget import CheckResult as CheckResult
     from wua_onnx.cost import CostReport as CostReport
     from wua_onnx.errors import WuaError as WuaError
     from wua_onnx.importance import LayerMetrics as LayerMetrics
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Audit": "wua_onnx._result",
+    "CheckResult": "wua_onnx.budget",
     "CostReport": "wua_onnx.cost",
     "LayerAudit": "wua_onnx._layer_audit",
     "LayerMetrics": "wua_onnx.importance",
@@ -45,6 +48,7 @@ _HOMES = {
     "Recording": "wua_onnx.recording",
     "WuaError": "wua_onnx.errors",
     "analyze": "wua_onnx._audit",
+    "check": "wua_onnx._check",
     "compare": "wua_onnx._compare",
     "compute_weight_importance": "wua_onnx._classic",
     "convert": "wua_onnx._sources",

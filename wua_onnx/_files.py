@@ -15,8 +15,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     Raises:
         OutputError: `path` is a folder, or its folder is missing or cannot be written to.
     """
-    if path.is_dir():
-        raise OutputError(f"{path}: expected a path to write a file to, got a folder")
+    check_writable(path)
     temporary: str | None = None
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
@@ -30,6 +29,16 @@ def write_bytes(path: Path, content: bytes) -> None:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
         raise OutputError(f"{path}: expected a writable path, got {error.strerror or error}") from error
+
+
+def check_writable(path: Path, times: int = 1) -> None:
+    """Raise OutputError where it can be told beforehand that `path` cannot be written, or where it is named `times`."""
+    if times > 1:
+        raise OutputError(f"{path}: expected one output a file, got {times}")
+    if path.is_dir():
+        raise OutputError(f"{path}: expected a path to write a file to, got a folder")
+    if not path.parent.is_dir():
+        raise OutputError(f"{path}: expected a writable path, got one in a folder that is not there")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -12,6 +12,7 @@
     ├── ConversionError        a framework's model could not be turned into ONNX
     ├── MissingDependency      an optional package is needed; the message holds the install line
     ├── DeviceError            the requested device is not there
+    ├── BudgetError            a budget does not parse, or there is none of that name
     ├── RunError               onnxruntime could not load or run the model
     └── OutputError            a result could not be written
 
@@ -63,6 +64,10 @@ class MissingDependency(WuaError):  # noqa: N818 - reads as what it says
 
 class DeviceError(WuaError):
     """The requested device is not there."""
+
+
+class BudgetError(WuaError):
+    """A budget does not parse, or there is none of that name."""
 
 
 class RunError(WuaError):

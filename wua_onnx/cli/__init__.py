@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from wua_onnx import __version__
-from wua_onnx.cli import analyze, compare, convert, cost, ops
+from wua_onnx.cli import analyze, check, compare, convert, cost, ops, report
 from wua_onnx.cli.codes import BAD_INPUT, BROKEN, FAILED, FINE, USAGE
-from wua_onnx.errors import DeviceError, MissingDependency, OutputError, RunError, WuaError
+from wua_onnx.errors import BudgetError, DeviceError, MissingDependency, OutputError, RunError, WuaError
 
 __all__ = ["BAD_INPUT", "BROKEN", "FAILED", "FINE", "USAGE", "main"]
 
-_COMMANDS = (analyze, cost, convert, compare, ops)  # in the order of the help
+_COMMANDS = (analyze, cost, check, report, convert, compare, ops)  # in the order of the help
 _FAILURES = (RunError, DeviceError, OutputError, MissingDependency)
 
 
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except WuaError as error:
         print(f"wua-onnx: {error}", file=sys.stderr)
-        return FAILED if isinstance(error, _FAILURES) else BAD_INPUT
+        return _code_of(error)
     except BrokenPipeError:  # the reader of stdout went away, as `head` does
         _drop_stdout()
         return FINE
@@ -57,6 +57,12 @@ def _drop_stdout() -> None:
     """Send what is left in the buffer of stdout nowhere, so that Python does not fail on it while it ends."""
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _code_of(error: WuaError) -> int:
+    if isinstance(error, BudgetError):
+        return USAGE
+    return FAILED if isinstance(error, _FAILURES) else BAD_INPUT
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from wua_onnx.cli.codes import FAILED, FINE
-from wua_onnx.cli.shared import command, dims_of, model_arguments, one_on_stdout, profile_arguments, profile_of
-
-if TYPE_CHECKING:
-    from wua_onnx import Audit
+from wua_onnx.cli.shared import (
+    Output,
+    command,
+    dims_of,
+    model_arguments,
+    one_on_stdout,
+    profile_arguments,
+    profile_of,
+    write_outputs,
+)
 
 
 def add(commands: Any) -> None:
@@ -53,36 +57,12 @@ def run(options: argparse.Namespace) -> int:
         profile=profile_of(options),
         progress=None if options.quiet else True,
     )
-    written = _write_files(audit, options)
-    if "-" not in (options.json, options.markdown):
+    outputs = (
+        Output(options.json, audit.to_json),
+        Output(options.markdown, audit.to_markdown),
+        Output(options.html, audit.to_html),  # last, so that its path is the last thing said
+    )
+    if not write_outputs(outputs, quiet=options.quiet):
         audit.show()
-    if not options.quiet:
-        for path in written:
-            print(f"wrote {path.resolve()}", file=sys.stderr)
     runs = [audit.to_dict()["recording"], audit.profile]
     return FAILED if any(run is not None and run.get("error") for run in runs) else FINE
-
-
-def _write_files(audit: Audit, options: argparse.Namespace) -> list[Path]:
-    """Write what was asked for; the HTML page last, so that its path is the last thing said."""
-    written: list[Path] = []
-    for target, write, text in (
-        (options.json, audit.to_json, None),
-        (options.markdown, None, audit.to_markdown),
-        (options.html, audit.to_html, None),
-    ):
-        if target == "-":
-            print(text() if text is not None else audit.to_json())
-        elif target is not None:
-            _write(Path(target), write, text)
-            written.append(Path(target))
-    return written
-
-
-def _write(path: Path, write: Any, text: Any) -> None:
-    if write is not None:
-        write(path)
-    else:
-        from wua_onnx._files import write_text
-
-        write_text(path, text())

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from wua_onnx.cli.codes import FAILED, FINE
 from wua_onnx.cli.shared import (
+    Output,
     command,
     dims_of,
     model_arguments,
@@ -18,6 +17,7 @@ from wua_onnx.cli.shared import (
     positive,
     profile_arguments,
     profile_of,
+    write_outputs,
 )
 
 
@@ -65,22 +65,15 @@ def run(options: argparse.Namespace) -> int:
 
 def _write_cost(cost: dict[str, Any], options: argparse.Namespace) -> bool:
     """Write the files that were asked for; return whether stdout got one of them."""
-    from wua_onnx._files import write_text
     from wua_onnx.report.cost_tables import cost_csv, cost_markdown
 
     table = (cost, options.by, options.depth, options.sort)
-    for target, text in (
-        (options.json, partial(json.dumps, cost, ensure_ascii=False, indent=1)),
-        (options.csv, partial(cost_csv, *table)),
-        (options.markdown, partial(cost_markdown, *table)),
-    ):
-        if target == "-":
-            print(text().rstrip("\n"))
-        elif target is not None:
-            write_text(Path(target), text().rstrip("\n") + "\n")
-            if not options.quiet:
-                print(f"wrote {Path(target).resolve()}", file=sys.stderr)
-    return "-" in (options.json, options.csv, options.markdown)
+    outputs = (
+        Output(options.json, partial(json.dumps, cost, ensure_ascii=False, indent=1)),
+        Output(options.csv, partial(cost_csv, *table)),
+        Output(options.markdown, partial(cost_markdown, *table)),
+    )
+    return write_outputs(outputs, quiet=options.quiet)
 
 
 def _show_cost(cost: dict[str, Any], options: argparse.Namespace) -> None:

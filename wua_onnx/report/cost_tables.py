@@ -90,11 +90,12 @@ def cost_csv(cost: Json, by: By = "operator", depth: int | None = None, sort: st
             first += [row["op"], row["module"], _shapes(row)]
         else:
             first += ([row["depth"]] if by == "module" else []) + [row[_COUNT[by]]]
-        writer.writerow(map(_cell, [*first, *(row.get(key) for key in figures), row["verdict"], row["reason"] or ""]))
+        writer.writerow(map(cell, [*first, *(row.get(key) for key in figures), row["verdict"], row["reason"] or ""]))
     return out.getvalue()
 
 
-def _cell(value: Any) -> Any:
+def cell(value: Any) -> Any:
+    """Return a value of JSON as a cell of CSV; text that a spreadsheet would evaluate is quoted."""
     if value is None or isinstance(value, int | float):
         return "" if value is None else value
     if isinstance(value, Mapping):

@@ -1,0 +1,161 @@
+"""Comparing the JSON of an audit with budgets, and with the JSON of another audit."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+from wua_onnx._text import visible
+from wua_onnx.budget.amounts import exact
+from wua_onnx.budget.registry import Budget, Json, Metric, all_metrics
+from wua_onnx.budget.result import Outcome
+from wua_onnx.errors import DataError, RunError, ShapeError
+from wua_onnx.report import numbers as n
+
+_MISSING = {
+    "cost": "the size of something in it is not known",
+    "layers": "an audit with layers",
+    "data": "an audit of data: give X (--data)",
+    "labels": "an audit of data with labels: give X and y (--data with labels)",
+    "profile": "an audit with a profile: analyze with profile=True (--profile)",
+}
+_SHOWN = 3  # names in a message
+
+
+def against_budgets(audit: Json, budgets: Iterable[Budget]) -> tuple[Outcome, ...]:
+    """Return what became of every budget.
+
+    Raises:
+        ShapeError: a figure depends on dimensions that are free.
+        DataError: the audit does not have a figure.
+    """
+    return tuple(_against(audit, budget.metric, budget.limit) for budget in budgets)
+
+
+def _against(audit: Json, metric: Metric, limit: Fraction) -> Outcome:
+    figure = metric.figure(audit)
+    if isinstance(figure.value, dict):
+        raise ShapeError(_free(metric, figure.value, audit))
+    got = exact(figure.value)
+    if got is None:
+        failed = (audit.get({"profile": "profile"}.get(metric.needs, "recording")) or {}).get("error")
+        if metric.needs in ("data", "labels", "profile") and failed:
+            raise RunError(f"{metric.key}: {failed}")
+        raise DataError(f"{metric.key}: expected {_MISSING[metric.needs]}, got none to compare with its limit")
+    return Outcome(
+        key=metric.key,
+        label=metric.label,
+        unit=metric.unit,
+        side=metric.side,
+        got=got,
+        limit=limit,
+        bound=figure.bound,
+        where=figure.where,
+    )
+
+
+def _free(metric: Metric, value: Any, audit: Json) -> str:
+    """Return what to do about a figure that has free dimensions."""
+    symbols = [shlex.quote(visible(symbol, 60)) for symbol in audit["cost"]["symbols"]]
+    binding = " ".join(f"--dim {symbol}=1" for symbol in symbols[:_SHOWN])
+    more = " …" * (len(symbols) > _SHOWN)
+    return (
+        f"{metric.key}: expected a number to compare with its limit, got {n.symbolic(value, 200)}: "
+        f"give the sizes of free dimensions, dims={{…}} ({binding}{more}), or data (--data)"
+    )
+
+
+def against_baseline(audit: Json, baseline: Json, allowed: Fraction) -> tuple[tuple[Outcome, ...], tuple[str, ...]]:
+    """Return the comparison of every figure that both audits have, and notes on those that were left out.
+
+    A figure may be `allowed` of the baseline's above it, one that should be high as much below it. Symbolic figures
+    are compared where one is a multiple of the other.
+
+    Raises:
+        DataError: both have layers, and none in common.
+        ShapeError: symbolic figures of which neither is a multiple of the other.
+    """
+    _same_network(audit, baseline)
+    notes = list(_differences(audit, baseline))
+    layers = _alike(audit, baseline) and all("layers" in side for side in (audit, baseline))
+    found: list[Outcome] = []
+    for metric in all_metrics():
+        if metric.compared and (layers or metric.needs in ("cost", "profile")):
+            found += _compared(audit, baseline, metric, allowed)
+    return tuple(found), tuple(notes)
+
+
+def _compared(audit: Json, baseline: Json, metric: Metric, allowed: Fraction) -> Iterator[Outcome]:
+    figure, before = metric.figure(audit), metric.figure(baseline)
+    if figure.value is None or before.value is None:
+        return
+    factor = 1 + allowed if metric.side == "max" else 1 - allowed
+    got, base = exact(figure.value), exact(before.value)
+    unit = metric.unit
+    if got is None or base is None:
+        got, base, unit = _proportion(figure.value, before.value, metric, audit), Fraction(1), "increase"
+    yield Outcome(
+        key=f"{metric.name}_of_baseline",
+        label=f"{metric.label} vs. baseline",
+        unit=unit,
+        side=metric.side,
+        got=got,
+        limit=base * factor,
+        bound=figure.bound,
+        where=figure.where,
+        baseline=base,
+    )
+
+
+def _proportion(value: n.Number, before: n.Number, metric: Metric, audit: Json) -> Fraction:
+    """Return the number that `value` is of `before`, where sizes cancel."""
+    from wua_onnx.model.dim_json import from_json
+    from wua_onnx.model.dims import Expr
+
+    one, two = from_json(value), from_json(before)
+    if isinstance(one, Expr) and isinstance(two, Expr) and one.terms.keys() == two.terms.keys():
+        ratios = {Fraction(one.terms[monomial]) / Fraction(two.terms[monomial]) for monomial in one.terms}
+        if len(ratios) == 1:
+            return ratios.pop()
+    free = value if isinstance(value, dict) else before
+    raise ShapeError(_free(metric, free, audit))
+
+
+def _same_network(audit: Json, baseline: Json) -> None:
+    """Raise DataError unless the two share a layer, by its name or by its kind and shape."""
+    sides = [side.get("layers") or [] for side in (audit, baseline)]
+    if not all(sides):
+        return
+    names = [{layer["name"] for layer in side} for side in sides]
+    shapes = [{(layer["kind"], tuple(layer["weight_shape"])) for layer in side} for side in sides]
+    if names[0] & names[1] or shapes[0] & shapes[1]:
+        return
+    listed = [", ".join(visible(layer["name"], 40) for layer in side[:_SHOWN]) for side in sides]
+    counts = [n.plural(len(side), "layer") for side in sides]
+    raise DataError(
+        f"baseline {visible(baseline['model']['name'], 60)}: expected an audit that shares a layer with "
+        f"{visible(audit['model']['name'], 60)} ({counts[0]}: {listed[0]}), got none of its {counts[1]}: {listed[1]}"
+    )
+
+
+def _alike(audit: Json, baseline: Json) -> bool:
+    """Return whether importance means the same in both."""
+    one, two = (
+        (side["settings"]["criterion"][:1], side["settings"]["data"]) if "settings" in side else None
+        for side in (audit, baseline)
+    )
+    return one == two or None in (one, two)
+
+
+def _differences(audit: Json, baseline: Json) -> Iterator[str]:
+    """Yield what makes the two audits differ beside their models."""
+    one, two = audit.get("settings") or {}, baseline.get("settings") or {}
+    dims = [cost["cost"].get("dims") or {} for cost in (audit, baseline)]
+    if dims[0] != dims[1]:
+        sizes = (", ".join(f"{visible(k, 40)}={v}" for k, v in side.items()) or "none" for side in dims)
+        yield f"sizes of dimensions differ from those of the baseline: {' against '.join(sizes)}"
+    if not _alike(audit, baseline):
+        words = (f"{side['criterion'][0]}{' on data' if side['data'] else ''}" for side in (one, two))
+        yield f"importance is not compared: {' against '.join(words)}"

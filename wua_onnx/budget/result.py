@@ -1,0 +1,216 @@
+"""The result of a check: what was compared with what, and what broke."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+from wua_onnx.budget import amounts
+from wua_onnx.budget.amounts import Unit
+from wua_onnx.budget.registry import Side
+
+SCHEMA_VERSION = 1
+_SIGNS = {"exact": "", "lower": "at least ", "upper": "at most ", "mixed": "about ", "measured": ""}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """One figure against its limit.
+
+    Attributes:
+        key: of the budget, as in Python (`max_flops`), or the figure's name and `_of_baseline`.
+        label: what is measured, for people.
+        unit: of `got` and `limit`; "increase" where both are shares of a baseline that is symbolic.
+        side: whether `limit` is the most ("max") or the least ("min").
+        got: the figure.
+        limit: what it may be.
+        bound: how `got` relates to the truth: exact, lower, upper, mixed, measured.
+        where: what holds most of it; may be empty.
+        baseline: the figure of the baseline; None for a budget.
+    """
+
+    key: str
+    label: str
+    unit: Unit
+    side: Side
+    got: Fraction
+    limit: Fraction
+    bound: str = "exact"
+    where: str = ""
+    baseline: Fraction | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the limit is kept."""
+        return self.over <= 0
+
+    @property
+    def certain(self) -> bool:
+        """Whether the truth can only agree: a lower bound that is below its limit may in truth be above it."""
+        sure = {"exact": True, "measured": True, "mixed": False}
+        return sure.get(self.bound, (self.bound == "upper") == (self.ok == (self.side == "max")))
+
+    @property
+    def over(self) -> Fraction:
+        """By how much the limit is broken; negative where there is room left."""
+        return self.got - self.limit if self.side == "max" else self.limit - self.got
+
+    @property
+    def got_text(self) -> str:
+        """The figure with its unit, `at least` before it where it is a lower bound."""
+        return _SIGNS[self.bound] + self._texts[0]
+
+    @property
+    def limit_text(self) -> str:
+        """The limit with its unit and the sign of its side."""
+        return f"{'≤' if self.side == 'max' else '≥'} {self._texts[1]}"
+
+    @property
+    def over_text(self) -> str:
+        """By how much the limit is broken, also in percent of it; empty where it is kept."""
+        if self.ok:
+            return ""
+        sign = "+" if self.side == "max" else "−"
+        if self.unit in ("share", "increase"):
+            return f"{sign}{float(100 * self.over):.3g} pp"
+        share = f" ({sign}{_digits(float(100 * self.over / self.limit))} %)" if self.limit else ""
+        return f"{sign}{amounts.show(self.over, self.unit)}{share}"
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in one line."""
+        relation = "within" if self.ok else "over" if self.side == "max" else "under"
+        amount = "" if self.ok else f" by {self.over_text.lstrip('+−')}"
+        return f"{self.label}: {self.got_text}, {relation} the limit {self.limit_text}{amount}"
+
+    @property
+    def _texts(self) -> tuple[str, str]:
+        """The figure and the limit; with every digit where three do not tell them apart."""
+        got, limit = (amounts.show(value, self.unit) for value in (self.got, self.limit))
+        return (got, limit) if got != limit or self.got == self.limit else (_full(self.got), _full(self.limit))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the outcome in JSON's own types."""
+        return {
+            "budget": self.key,
+            "label": self.label,
+            "unit": self.unit,
+            "side": self.side,
+            "got": amounts.plain(self.got),
+            "limit": amounts.plain(self.limit),
+            "bound": self.bound,
+            "ok": self.ok,
+            "certain": self.certain,
+            "over": amounts.plain(self.over),
+            "where": self.where,
+            "baseline": None if self.baseline is None else amounts.plain(self.baseline),
+        }
+
+
+def _digits(value: float) -> str:
+    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+
+
+def _full(value: Fraction) -> str:
+    return f"{int(value):,}" if value.denominator == 1 else repr(float(value))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """What became of the budgets of a model.
+
+    Attributes:
+        model: its name.
+        file: its path as it was given; None for an object.
+        outcomes: every budget and every comparison with the baseline, in the order of the tables.
+        baseline: the name of the baseline; None where there is none.
+        notes: what a reader of the figures has to know.
+        failed: whether a run failed, so that figures rest on less than was asked for; `notes` says why.
+        version: of this package.
+    """
+
+    model: str
+    file: str | None = None
+    outcomes: tuple[Outcome, ...] = ()
+    baseline: str | None = None
+    notes: tuple[str, ...] = ()
+    failed: bool = False
+    version: str = "0"
+
+    @property
+    def ok(self) -> bool:
+        """Whether every limit is kept."""
+        return not self.broken
+
+    @property
+    def broken(self) -> tuple[Outcome, ...]:
+        """The outcomes that break their limit."""
+        return tuple(outcome for outcome in self.outcomes if not outcome.ok)
+
+    @property
+    def summary(self) -> str:
+        """The result in one line."""
+        if self.ok:
+            return f"{self.model}: {_limits(len(self.outcomes))} kept"
+        return f"{self.model}: {len(self.broken)} of {_limits(len(self.outcomes))} broken"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the result in JSON's own types."""
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "tool": {"name": "wua_onnx", "version": self.version},
+            "model": {"name": self.model, "file": self.file},
+            "baseline": self.baseline,
+            "ok": self.ok,
+            "outcomes": [outcome.to_dict() for outcome in self.outcomes],
+            "notes": list(self.notes),
+            "failed": self.failed,
+        }
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """Return the result as JSON text; written to `path` where one is given (raises OutputError)."""
+        return _written(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1), path)
+
+    def to_junit(self, path: str | Path | None = None) -> str:
+        """Return the result as JUnit XML, a test case per limit; written to `path` where one is given."""
+        from wua_onnx.budget.junit import to_junit
+
+        return _written(to_junit(self), path)
+
+    def to_sarif(self, path: str | Path | None = None) -> str:
+        """Return the result as SARIF 2.1.0, a rule per limit; written to `path` where one is given."""
+        from wua_onnx.budget.sarif import to_sarif
+
+        return _written(json.dumps(to_sarif(self), ensure_ascii=False, indent=1), path)
+
+    def to_github(self) -> str:
+        """Return the annotations that GitHub shows for what broke, a line each."""
+        from wua_onnx.budget.github import to_github
+
+        return to_github(self)
+
+    def show(self) -> None:
+        """Print the result in the terminal."""
+        from wua_onnx.budget.table import print_check
+
+        print_check(self)
+
+    def __str__(self) -> str:
+        from wua_onnx.budget.table import as_text
+
+        return as_text(self)
+
+
+def _limits(count: int) -> str:
+    return f"{count} limit{'s' * (count != 1)}"
+
+
+def _written(text: str, path: str | Path | None) -> str:
+    if path is not None:
+        from wua_onnx._files import write_text
+
+        write_text(Path(path), text + "\n")
+    return text
