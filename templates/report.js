@@ -49,7 +49,7 @@
 
   function folds(create) {
     const follow = () => {
-      const name = decodeURIComponent(location.hash.slice(1));
+      const name = location.hash.slice(1);
       const layer = /^layer-(\d+)$/.exec(name);
       const target = (layer && create(Number(layer[1]))) || (name && document.getElementById(name));
       if (target) reveal(target);
@@ -97,22 +97,27 @@
     const rows = data.histogram.length, numbers = data.numbers, texts = {}, keys = {};
     for (const [name, column] of Object.entries(data.texts))
       texts[name] = column.at ? column.at.map(place => column.words[place]) : column.words;
-    const ordered = text => text.toLowerCase().replace(/\d+/g, digits => digits.padStart(9, "0"));
-    /* What a column is sorted by: numbers, unknown ones as NaN; texts with their numbers padded. */
+    /* What a column is sorted by: numbers, unknown ones as NaN; texts as ranks, numbers in them by their size. */
     const key = name => keys[name] ||= name in numbers
-      ? Float64Array.from(numbers[name], value => value === null ? NaN : value) : texts[name].map(ordered);
+      ? Float64Array.from(numbers[name], value => value === null ? NaN : value) : ranks(texts[name]);
     const searched = Array.from({ length: rows }, (_, i) =>
       ["name", "kind", "operator", "activation", "module"].map(name => texts[name][i]).join("\n").toLowerCase());
     return { ...data, rows, texts, key, searched };
   }
 
-  /* Sort places by a column; unknown values come last in either direction. */
+  function ranks(column) {
+    const padded = column.map(text => text.toLowerCase().replace(/\d+/g, digits => digits.padStart(9, "0")));
+    const order = padded.map((_, i) => i).sort((a, b) => padded[a] < padded[b] ? -1 : padded[a] > padded[b] ? 1 : a - b);
+    const found = new Float64Array(column.length);
+    order.forEach((place, rank) => { found[place] = rank && padded[place] === padded[order[rank - 1]] ? found[order[rank - 1]] : rank; });
+    return found;
+  }
+
+  /* Sort places by a column; unknown values come last in either direction, equal ones as in the file. */
   function sorted(places, key, down) {
-    const sign = down ? -1 : 1, numeric = key instanceof Float64Array;
-    const compare = numeric
-      ? (a, b) => sign * (key[a] - key[b]) || (key[a] === key[b] ? 0 : isNaN(key[a]) - isNaN(key[b])) || a - b
-      : (a, b) => (key[a] < key[b] ? -sign : key[a] > key[b] ? sign : a - b);
-    return places.sort(compare);
+    const known = places.filter(i => !isNaN(key[i]));
+    known.sort(down ? (a, b) => key[b] - key[a] || a - b : (a, b) => key[a] - key[b] || a - b);
+    return known.length < places.length ? known.concat(places.filter(i => isNaN(key[i]))) : known;
   }
 
   const levels = path => path ? path.split(".") : [];
@@ -124,10 +129,10 @@
   /* What is shown, in order: places of layers, and groups {name, places, weights, effective, macs}. */
   function arranged(layers, state) {
     const words = state.filter.toLowerCase().split(/\s+/).filter(Boolean), { kind } = layers.texts;
-    const places = [];
+    let places = [];
     for (let i = 0; i < layers.rows; i++)
       if ((!state.kind || kind[i] === state.kind) && words.every(word => layers.searched[i].includes(word))) places.push(i);
-    if (state.sort) sorted(places, layers.key(state.sort), state.down);
+    if (state.sort) places = sorted(places, layers.key(state.sort), state.down);
     if (!state.group) return { places, items: places };
     const name = groupOf(layers, state.group), groups = new Map();
     for (const i of places) {
@@ -145,9 +150,9 @@
   /* The share of what is shown that each layer and those above it hold together. */
   function cumulated(layers, places, what) {
     const own = layers.numbers[what], total = layers.numbers[what].reduce((sum, value) => sum + (value || 0), 0);
-    const shares = new Map();
+    const shares = new Float64Array(layers.rows);
     let sum = 0;
-    for (const i of places) shares.set(i, total > 0 ? (sum += own[i] || 0) / total : null);
+    for (const i of places) shares[i] = total > 0 ? (sum += own[i] || 0) / total : NaN;
     return shares;
   }
 
@@ -187,7 +192,7 @@
       make("td", { class: "num" }, short(n.effective[i])),
       make("td", { class: "metric" }, value(known ? percent(n.share[i]) : macsText(layers, i)),
         bar(n.share[i], "plain", null), known ? make("span", { class: "sub" }, macsText(layers, i)) : null),
-      make("td", { class: "metric short" }, value(share === null ? "–" : percent(share)), bar(share || 0, "plain", null)),
+      make("td", { class: "metric short" }, value(isNaN(share) ? "–" : percent(share)), bar(share || 0, "plain", null)),
       metric(layers, "utilization", i, percent), metric(layers, "redundancy", i, decimal), metric(layers, "gini", i, decimal),
       make("td", { class: "num" }, percent(n.coverage[i]), after === null ? null : make("span", { class: "sub" }, untrained(percent(after)))),
       make("td", { class: "num" }, n.dead[i] ? make("em", { class: "band severe" }, dead) : dead),
@@ -208,10 +213,10 @@
   function table(layers) {
     const tools = one("#layer-tools"), view = one("#layer-table"), body = one("tbody", view), box = view.parentElement;
     const state = { filter: "", kind: "", group: "", cumulate: layers.cumulated[0], sort: "", down: false, folded: new Set() };
-    let shown = { places: [], items: [] }, shares = new Map(), first = -1;
+    let shown = { places: [], items: [] }, shares = [], first = -1;
 
     function row(item) {
-      if (typeof item === "number") return layerRow(layers, item, shares.get(item) ?? null);
+      if (typeof item === "number") return layerRow(layers, item, shares[item]);
       const folded = state.folded.has(item.name);
       const symbols = layers.texts.macs_text[item.places[0]].split(" · ").slice(1).join(" · ");
       return groupRow(item, symbols && ` · ${symbols}`, folded, () => {
@@ -228,10 +233,10 @@
       box.classList.toggle("window", many);
       if (!many) { if (anew) body.replaceChildren(...shown.items.map(row)); return; }
       const height = 64, room = Math.ceil(box.clientHeight / height) || 12;
-      const start = Math.max(Math.min(Math.floor(box.scrollTop / height) - 8, shown.items.length - room - 16), 0);
-      if (!anew && Math.abs(start - first) < 6) return;
+      const start = Math.max(Math.min(Math.floor(box.scrollTop / height) - 5, shown.items.length - room - 10), 0);
+      if (!anew && Math.abs(start - first) < 4) return;
       first = start;
-      const end = Math.min(start + room + 20, shown.items.length);
+      const end = Math.min(start + room + 10, shown.items.length);
       const rows = shown.items.slice(start, end).map(row);
       rows.forEach((each, i) => each.setAttribute("aria-rowindex", start + i + 2));
       body.replaceChildren(space(start * height), ...rows, space((shown.items.length - end) * height));
@@ -285,6 +290,7 @@
     tools.hidden = false;
     shown = arranged(layers, state);
     shares = cumulated(layers, shown.places, state.cumulate);
+    setTimeout(() => layers.key("name"), 100); // ready before it is asked for
     if (layers.rows > WINDOW) { update(); if (one("#layer-rest")) one("#layer-rest").hidden = true; }
     else tools.elements.count.textContent = `${count(layers.rows)} layers`;
   }
@@ -302,9 +308,9 @@
   }
 
   // ---- what is shown, as a file
-  const round = share => share === null || share === undefined ? null : Number(share.toPrecision(5));
+  const round = share => Number(share.toPrecision(5));
   function cell(layers, i, name, shares) {
-    if (name === "cumulative") return round(shares.get(i));
+    if (name === "cumulative") return isNaN(shares[i]) ? null : round(shares[i]);
     if (name === "macs" && layers.texts.macs_text[i]) return layers.texts.macs_text[i];
     return name in layers.numbers ? layers.numbers[name][i] : layers.texts[name][i];
   }
@@ -317,7 +323,7 @@
       return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
     }).join(",")).join("\n") + "\n",
     Markdown: (heads, rows) => {
-      const safe = each => blank(each).replace(/[\\`*_{}[\]|~<>&$]|:(?! )/g, "\\$&").replaceAll("@", "&#64;").replaceAll("#", "&#35;");
+      const safe = each => blank(each).replace(/[\\`*_{}[\]|~<>&$]|:(?! )/g, "\\$&").replace(/[@#]/g, sign => `&#${sign.charCodeAt(0)};`);
       const line = row => `| ${row.map(safe).join(" | ")} |`;
       return [line(heads), `|${" --- |".repeat(heads.length)}`, ...rows.map(line)].join("\n") + "\n";
     },

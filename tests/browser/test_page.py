@@ -4,68 +4,51 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
 from selenium import webdriver
 
 from wua_onnx.report.html import render
 
-SAMPLES = Path(__file__).parents[1] / "report" / "samples"
-HOSTILE = (
-    '<img src="http://x.invalid/a.png" onerror=document.title="hit">',
-    '"&onload=document.title="hit"',
-    "\u202etxt",
-)
-
-
-def poisoned(value: Any) -> Any:
-    """Return `value` with a hostile name put before every label and name."""
-    if isinstance(value, list):
-        return [poisoned(item) for item in value]
-    if not isinstance(value, dict):
-        return value
-    names = ("name", "label", "detail", "where", "evidence", "path", "op", "file", "producer")
-    return {
-        key: " ".join([*HOSTILE, item]) if key in names and isinstance(item, str) else poisoned(item)
-        for key, item in value.items()
-    }
+from .pages import log, open_page, sample
 
 
 @pytest.fixture(scope="module", params=["digits", "transformer", "hostile"])
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    name = "digits" if request.param == "hostile" else request.param
-    audit = json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))
     file = tmp_path_factory.mktemp("page") / f"{request.param}.html"
-    file.write_text(render(poisoned(audit) if request.param == "hostile" else audit), encoding="utf-8")
+    file.write_text(render(sample(request.param)), encoding="utf-8")
     return file
 
 
-def open_page(browser: webdriver.Chrome, page: Path, *, width: int = 1280, scheme: str = "light") -> None:
-    features = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    browser.get(page.as_uri())
-
-
-def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
-    """Return what was logged since the last call."""
-    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call] # selenium's gap
-    return entries
-
-
-def test_no_request_no_error_and_no_script(browser: webdriver.Chrome, page: Path) -> None:
+def test_no_request_no_error_and_no_script_of_the_model(browser: webdriver.Chrome, page: Path) -> None:
     log(browser, "performance")
     log(browser, "browser")
     open_page(browser, page)
     messages = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
     sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
     assert page.as_uri() in sent, "the log must show at least the page itself"
-    assert [url for url in sent if url not in (page.as_uri(), "data:,")] == []
+    assert [url for url in sent if url not in (page.as_uri(), "data:,", "about:blank")] == []
     assert log(browser, "browser") == []
     assert "hit" not in browser.title.split()
-    assert browser.execute_script("return document.scripts.length") == 0
+    assert browser.execute_script("return document.scripts.length") == 2, "data, and the project's own"
+
+
+def test_the_policy_of_the_page_forbids_requests_and_other_scripts(browser: webdriver.Chrome, page: Path) -> None:
+    open_page(browser, page)
+    tried = """
+    const done = arguments[0], refused = [];
+    document.addEventListener("securitypolicyviolation", event => refused.push(event.effectiveDirective));
+    const add = (tag, values) => document.body.append(Object.assign(document.createElement(tag), values));
+    add("script", {textContent: "document.title = 'hit'"});
+    add("img", {src: "http://x.invalid/a.png"});
+    add("link", {rel: "stylesheet", href: "http://x.invalid/a.css"});
+    add("iframe", {src: "http://x.invalid/"});
+    fetch("http://x.invalid/").catch(() => setTimeout(() => done(refused.sort()), 100));
+    """
+    refused = browser.execute_async_script(tried)
+    assert refused == ["connect-src", "frame-src", "img-src", "script-src-elem", "style-src-elem"]
+    assert browser.title != "hit"
+    log(browser, "browser")  # says so too
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])
@@ -132,7 +115,17 @@ def test_light_and_dark_differ(browser: webdriver.Chrome, page: Path) -> None:
 
 def test_sections_are_reached_by_their_anchors(browser: webdriver.Chrome, page: Path) -> None:
     open_page(browser, page)
-    for section in ("verdict", "findings", "layers", "cost", "training", "latency", "structure", "method"):
+    for section in (
+        "verdict",
+        "findings",
+        "layers",
+        "importance",
+        "cost",
+        "training",
+        "latency",
+        "structure",
+        "method",
+    ):
         browser.execute_script(f"location.hash = '{section}'")
         top = browser.execute_script(f"return document.getElementById('{section}').getBoundingClientRect().top")
         assert -1 <= top <= 800, section

@@ -124,7 +124,7 @@ def test_only_what_is_allowed_passes() -> None:
     root = ElementTree.fromstring(svg)
     assert {element.tag.removeprefix(SVG) for element in root.iter()} == {"svg", "style", "g", "title", "a", "path"}
     attributes = {name for element in root.iter() for name in element.attrib}
-    assert attributes == {"class", "role", "id", "d"}
+    assert attributes == {"class", "role", "aria-label", "id", "d"}
     assert [title.text for title in root.iter(f"{SVG}title")] == ["hover \\u202e"]
     for word in ("script", "import", "javascript", "http://x", "onload", "url("):
         assert word not in svg

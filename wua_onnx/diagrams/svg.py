@@ -47,7 +47,9 @@ def inline(drawn: str, prefix: str) -> str:
         raise DrawingError("the drawing is no SVG: its root is another element")
     element = _copy(root, prefix)
     element.set("class", "wua")
-    element.set("role", "img")
+    # An image hides what is in it from a screen reader: one with links is a group.
+    element.set("role", "img" if element.find(".//a[@href]") is None else "group")
+    element.set("aria-label", f"Diagram: {prefix}")
     style = ElementTree.Element("style")
     style.text = STYLE
     element.insert(0, style)

@@ -193,13 +193,13 @@ def _block(block: Json, role: str, own: Sequence[float]) -> Table:
     for head, value in enumerate(own):
         whole, cosine, other = (part[head] if head < len(part) else None for part in lists)
         alike = n.NOT_KNOWN if cosine is None else f"{n.decimal(cosine)} (head {other})"
-        state = "dead" if dead and head in dead else ""
+        state = n.NOT_KNOWN if dead is None else "dead" if head in dead else "alive"
         rows.append(
             (n.count(head), n.percent(n.ratio(value, total)), n.percent(n.ratio(whole, block.get("sum"))), alike, state)
         )
     return Table(
         title=f"Heads ({len(rows)}), as {role} of {visible(block['name'])}",
-        heads=("Head", "Share of this layer", "Share of all parts", "Most similar head", ""),
+        heads=("Head", "Share of this layer", "Share of all parts", "Most similar head", "State"),
         rows=tuple(rows),
         note=_effective_heads(block),
     )

@@ -224,7 +224,7 @@ def _notes(layer: Json) -> list[str]:
 
 
 def _known(counts: Sequence[n.Number]) -> list[float]:
-    return [n.ratio(count, 1) or 0.0 for count in counts]
+    return [float(count) if type(count) is int else n.ratio(count, 1) or 0.0 for count in counts]
 
 
 def _length(share: n.Number) -> float | None:

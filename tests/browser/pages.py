@@ -1,0 +1,72 @@
+"""What the tests of pages share: pages of the sample audits, and how the browser opens them."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+from selenium import webdriver
+
+SAMPLES = Path(__file__).parents[1] / "report" / "samples"
+HOSTILE = (
+    '<img src="http://x.invalid/a.png" onerror=document.title="hit">',
+    '"&onload=document.title="hit"',
+    "</script><script>document.title='hit'</script>",
+    "\u202etxt",
+)
+
+
+def sample(name: str) -> dict[str, Any]:
+    """Return the audit of that name; `hostile` is digits with hostile names."""
+    file = SAMPLES / f"{'digits' if name == 'hostile' else name}.json"
+    audit: Any = json.loads(file.read_text(encoding="utf-8"))
+    found: dict[str, Any] = poisoned(audit) if name == "hostile" else audit
+    return found
+
+
+def poisoned(value: Any) -> Any:
+    """Return `value` with a hostile name put before every label and name."""
+    if isinstance(value, list):
+        return [poisoned(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = ("name", "label", "detail", "where", "evidence", "path", "op", "file", "producer", "module", "activation")
+    return {
+        key: " ".join([*HOSTILE, item]) if key in names and isinstance(item, str) else poisoned(item)
+        for key, item in value.items()
+    }
+
+
+def many(rows: int) -> dict[str, Any]:
+    """Return an audit of that many layers, in modules of 7, every figure its own."""
+    audit, draw = sample("digits"), random.Random(7)
+    models, node = audit["layers"], audit["cost"]["by_node"][0]
+    audit["layers"], audit["cost"]["by_node"] = [], []
+    for index in range(rows):
+        layer = json.loads(json.dumps(models[index % len(models)]))
+        name = f"block.{index // 7}.part{index % 7}"
+        layer.update(name=name, nodes=[f"n{index}"], weights=draw.randrange(1000, 10**7), macs=draw.randrange(10**9))
+        metrics = next(iter(layer["criteria"].values()))["metrics"]
+        metrics.update(utilization=draw.random(), gini=draw.random(), effective=layer["weights"] * draw.random())
+        audit["layers"].append(layer)
+        audit["cost"]["by_node"].append({**node, "name": f"n{index}", "module": name})
+    return audit
+
+
+def open_page(browser: webdriver.Chrome, page: Path, *, width: int = 1280, scheme: str = "light", at: str = "") -> None:
+    """Open a page anew, without what another test left behind."""
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": features})
+    metrics = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    browser.get("about:blank")  # a change of the fragment alone would not load the page again
+    browser.get(page.as_uri() + at)
+    browser.execute_script("try { localStorage.clear() } catch {}")
+
+
+def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
+    """Return what was logged since the last call."""
+    entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call] # selenium's gap
+    return entries

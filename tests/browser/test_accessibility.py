@@ -1,0 +1,79 @@
+"""The rules of WCAG 2.2 A and AA, and good practice, as axe-core checks them."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from wua_onnx.report.html import render
+
+from .pages import many, open_page, sample
+
+AXE = "axe-core@4.14.1"
+DIGEST = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # SHA-256 of its axe.min.js
+
+
+def fetched(folder: Path) -> str | None:
+    """Return axe-core as npm has it, kept in `folder`; None where npm cannot get it."""
+    kept = folder / "axe.min.js"
+    if not kept.exists():
+        npm = shutil.which("npm")
+        if npm is None:
+            return None
+        command = [npm, "pack", AXE, "--silent", "--pack-destination", str(folder)]
+        if subprocess.run(command, capture_output=True, timeout=120, check=False).returncode:
+            return None
+        with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as packed:
+            member = packed.extractfile("package/axe.min.js")
+            assert member is not None
+            kept.write_bytes(member.read())
+    assert hashlib.sha256(kept.read_bytes()).hexdigest() == DIGEST, f"{kept} is not that of {AXE}"
+    return kept.read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def axe(pytestconfig: pytest.Config) -> str:
+    assert pytestconfig.cache is not None
+    script = fetched(pytestconfig.cache.mkdir("axe-core"))
+    if script is None:
+        message = f"needs {AXE}, which npm fetches"
+        if os.environ.get("CI"):
+            pytest.fail(message)
+        pytest.skip(message)
+    return script
+
+
+RUN = """
+const done = arguments[0];
+for (const folded of [...document.querySelectorAll('details')].slice(0, 40)) folded.open = true;
+const told = rule => [rule.id, rule.nodes.map(node => node.html.slice(0, 200))];
+axe.run(document, {resultTypes: ['violations']})
+  .then(found => done(found.violations.map(told)), error => done(String(error)));
+"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many"])
+def test_axe_finds_nothing(browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(render(many(211) if name == "many" else sample(name)), encoding="utf-8")
+    open_page(browser, page, scheme=scheme)
+    browser.execute_script(axe)
+    browser.set_script_timeout(120)
+    assert browser.execute_async_script(RUN) == []
+
+
+def test_axe_finds_what_is_wrong(browser: webdriver.Chrome, tmp_path: Path, axe: str) -> None:
+    page = tmp_path / "page.html"
+    page.write_text(render(sample("digits")), encoding="utf-8")
+    open_page(browser, page)
+    browser.execute_script("document.body.append(document.createElement('button'))")
+    browser.execute_script(axe)
+    assert "button-name" in [rule for rule, _ in browser.execute_async_script(RUN)]
