@@ -31,7 +31,7 @@ _VISION = {
     "vit_b_16": 224,
 }
 _KERAS = {
-    "ConvNeXtTiny": 32,
+    "ConvNeXtTiny": 64,
     "DenseNet121": 32,
     "EfficientNetB0": 32,
     "EfficientNetV2B0": 32,
