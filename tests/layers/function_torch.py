@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -96,7 +97,8 @@ class Branch(nn.Module):
 
     def __init__(self, function: nn.Module) -> None:
         super().__init__()
-        self.fc, self.function = nn.Linear(INPUT, NEURONS), function
+        self.fc: nn.Module = nn.Linear(INPUT, NEURONS)
+        self.function = function
 
     def forward(self, x: Tensor) -> Tensor:
         result: Tensor = self.function(self.fc(x))
@@ -105,6 +107,17 @@ class Branch(nn.Module):
     def readings(self, x: Tensor) -> dict[str, Tensor]:
         """Return what is read of each layer."""
         return {"fc": self(x)}
+
+
+class Convolution(Branch):
+    """A convolution, and a function of it."""
+
+    def __init__(self, function: nn.Module) -> None:
+        super().__init__(function)
+        self.fc = nn.Conv1d(1, NEURONS, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x[:, None])
 
 
 class SwiGLU(nn.Module):
@@ -145,13 +158,22 @@ GATED: dict[str, tuple[dict[str, str | None], Callable[[], nn.Module]]] = {
 }
 
 
+# Functions of all neurons; and what onnxruntime scales inside of a convolution: Softplus with a factor.
+NOT_OF_CONVOLUTIONS = {"Softmin", "Softmax", "LogSoftmax", "Softplus_beta"}
+
+
 class Everything(nn.Module):
     """All branches that an exporter does not refuse, beside each other."""
 
-    def __init__(self, exporter: str) -> None:
+    def __init__(self, exporter: str, convolutions: bool = False) -> None:
         super().__init__()
-        made = {name: Branch(make()) for name, (_, make) in CASES.items() if name not in REFUSED[exporter]}
-        self.branches = nn.ModuleDict({**made, **{name: make() for name, (_, make) in GATED.items()}})
+        left_out = REFUSED[exporter] | (NOT_OF_CONVOLUTIONS if convolutions else set())
+        branch = Convolution if convolutions else Branch
+        self.branches = nn.ModuleDict(
+            {name: branch(make()) for name, (_, make) in CASES.items() if name not in left_out}
+        )
+        if not convolutions:
+            self.branches.update({name: make() for name, (_, make) in GATED.items()})
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         return tuple(branch(x) for branch in self.branches.values())
@@ -163,10 +185,10 @@ def samples() -> Array:
 
 
 @cache
-def everything(exporter: str) -> tuple[Everything, Mapping[str, Array]]:
+def everything(exporter: str, convolutions: bool = False) -> tuple[Everything, Mapping[str, Array]]:
     """Return the model, and what is read of each of its layers by name."""
     torch.manual_seed(1)
-    model, x = Everything(exporter).eval(), torch.from_numpy(samples())
+    model, x = Everything(exporter, convolutions).eval(), torch.from_numpy(samples())
     with torch.no_grad():
         readings: dict[str, Any] = {name: branch.readings(x) for name, branch in model.branches.items()}  # type: ignore[operator]
     return model, {
@@ -175,23 +197,24 @@ def everything(exporter: str) -> tuple[Everything, Mapping[str, Array]]:
 
 
 @cache
-def _captured() -> torch.export.ExportedProgram:
+def _captured(dtype: torch.dtype) -> torch.export.ExportedProgram:
     shapes = ({0: torch.export.Dim.DYNAMIC},)
-    return torch.export.export(everything("dynamo")[0], (torch.from_numpy(samples()),), dynamic_shapes=shapes)
+    model = deepcopy(everything("dynamo")[0]).to(dtype)
+    return torch.export.export(model, (torch.from_numpy(samples()).to(dtype),), dynamic_shapes=shapes)
 
 
 @cache
-def export(exporter: str, opset: int) -> onnx.ModelProto:
+def export(
+    exporter: str, opset: int, dtype: torch.dtype = torch.float32, convolutions: bool = False
+) -> onnx.ModelProto:
     """Return `everything` as the exporter writes it."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         if exporter == "dynamo":
-            program = torch.onnx.export(_captured(), dynamo=True, opset_version=opset, verbose=False)
+            program = torch.onnx.export(_captured(dtype), dynamo=True, opset_version=opset, verbose=False)
             assert program is not None
             return program.model_proto
-        x = (torch.from_numpy(samples()),)
-        with TemporaryDirectory() as folder:
-            path = Path(folder) / "everything.onnx"
-            model, axes = everything(exporter)[0], {"x": {0: "n"}}
-            torch.onnx.export(model, x, path, dynamo=False, opset_version=opset, input_names=["x"], dynamic_axes=axes)
-            return onnx.load(path)
+        model, x = deepcopy(everything(exporter, convolutions)[0]).to(dtype), torch.from_numpy(samples()).to(dtype)
+        path, axes = Path(folder) / "everything.onnx", {"x": {0: "n"}}
+        torch.onnx.export(model, (x,), path, dynamo=False, opset_version=opset, input_names=["x"], dynamic_axes=axes)
+        return onnx.load(path)

@@ -208,6 +208,17 @@ def test_half_precision_constants_are_close_enough() -> None:
     assert name_of(follow(nodes, constants)) == "GELU"
 
 
+@pytest.mark.parametrize("size", [0, 1e-5, 1.9e-4, 2.1e-4, 1e-3, 0.1])
+@pytest.mark.parametrize("operator", ["Add", "Mul"])
+def test_shifts_and_scales_are_no_function_however_small(operator: str, size: float) -> None:
+    for amounts in ([size, size, size], [-size, size, 0], [-size, -size, -size]):
+        constants = {"c": np.array(amounts, np.float32) + np.float32(operator == "Mul")}
+        activation = follow(f"b = {operator}(a, c) y = Relu(b)", constants)
+        assert (activation.value.name, name_of(activation)) == ("y", "ReLU")
+        activation = follow(f"y = {operator}(a, c)", constants)
+        assert (activation.value.name, name_of(activation)) == ("y", None)
+
+
 def test_a_function_without_a_name_is_named_by_its_operators() -> None:
     activation = follow("s = Sin(a) c = Mul(k, a) t = Tanh(c) y = Add(c, t)", {"k": E3}, outputs="float[] y, float[] s")
     assert name_of(activation) is None  # `a` is used by Sin, too

@@ -16,6 +16,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
+import torch
 
 from wua_onnx.layers import find_layers
 from wua_onnx.layers.function_values import FAMILIES, KNOWN
@@ -82,31 +83,34 @@ def read_optimised(exporter: str, opset: int) -> dict[str, Read]:
     return read(optimised(exported(exporter, opset)))
 
 
-def torch_expected(exporter: str) -> Iterator[tuple[str, str | None]]:
+def torch_expected(exporter: str, convolutions: bool = False) -> Iterator[tuple[str, str | None]]:
     """Yield each layer of the model in PyTorch, and the name of its function."""
+    left_out = function_torch.REFUSED[exporter] | (function_torch.NOT_OF_CONVOLUTIONS if convolutions else set())
     for name, (function, _) in function_torch.CASES.items():
-        if name not in function_torch.REFUSED[exporter]:
+        if name not in left_out:
             yield f"branches.{name}.fc", function
+    if convolutions:
+        return
     for name, (functions, _) in function_torch.GATED.items():
         for layer, gated in functions.items():
             yield f"branches.{name}.{layer}", gated
 
 
-def expected(exporter: str) -> dict[str, tuple[str | None, Array]]:
+def expected(exporter: str, convolutions: bool = False) -> dict[str, tuple[str | None, Array]]:
     """Return the function's name and the values of each layer by the name it has in an audit."""
     if exporter == "tf2onnx":
         values = function_keras.everything()[1]
         return {keras_name(name): (cases[0], values[name]) for name, cases in function_keras.CASES.items()}
-    readings: Mapping[str, Array] = function_torch.everything(exporter)[1]
-    return {name: (function, readings[name]) for name, function in torch_expected(exporter)}
+    readings: Mapping[str, Array] = function_torch.everything(exporter, convolutions)[1]
+    return {name: (function, readings[name]) for name, function in torch_expected(exporter, convolutions)}
 
 
 def keras_name(name: str) -> str:
     return f"of_{name}"
 
 
-def check(found: Mapping[str, Read], exporter: str) -> None:
-    wanted = expected(exporter)
+def check(found: Mapping[str, Read], exporter: str, convolutions: bool = False) -> None:
+    wanted = expected(exporter, convolutions)
     found = {name.removeprefix("functional_1/").removesuffix("_1"): layer for name, layer in found.items()}
     assert found.keys() == wanted.keys()
     names = {name: (layer.name, wanted[name][0]) for name, layer in found.items()}
@@ -124,6 +128,27 @@ def test_functions_as_exported(exporter: str, opset: int) -> None:
 @pytest.mark.parametrize(("exporter", "opset"), OPTIMISED, ids=[f"{e} {o}" for e, o in OPTIMISED])
 def test_functions_as_onnxruntime_rewrites_them(exporter: str, opset: int) -> None:
     check(read_optimised(exporter, opset), exporter)
+
+
+def test_functions_inside_of_convolutions() -> None:
+    """Onnxruntime joins seven functions with a convolution, some of them the beginnings of others."""
+    proto = function_torch.export("TorchScript", 17, convolutions=True)
+    fused = optimised(proto)
+    assert sum(node.op_type == "FusedConv" for node in fused.graph.node) > 8
+    for version in (proto, fused):
+        check(read(version), "TorchScript", convolutions=True)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["float16", "bfloat16"])
+@pytest.mark.parametrize(("exporter", "opset"), [("TorchScript", 13), ("dynamo", 18)], ids=["TorchScript", "dynamo"])
+def test_functions_in_half_precision(exporter: str, opset: int, dtype: torch.dtype) -> None:
+    """Their constants are rounded, to 11 or 8 bits; onnxruntime has no such operators to run on most processors."""
+    layers = find_layers(load(function_torch.export(exporter, opset, dtype))).by_name
+    names = {name: layer.activations[0].function for name, layer in layers.items()}
+    wanted = dict(torch_expected(exporter))
+    assert names.keys() == wanted.keys()
+    differ = {name: (found and found.name, wanted[name]) for name, found in names.items()}
+    assert {name: pair for name, pair in differ.items() if pair[0] != pair[1]} == {}
 
 
 MOVES = {"Add", "Cast", "CastLike", "Identity", "Neg", "Reshape", "Transpose"}

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 
 def readers(value: ir.Value) -> list[Usage]:
-    """Return the uses of `value` that read its elements, not only its shape."""
-    return [use for use in value.uses() if use.node.op_type not in ("Shape", "Size") or use.node.domain]
+    """Return the uses of `value` that read its elements, not only its shape or its type."""
+    return [use for use in value.uses() if use.node.domain or not _reads_no_element(use)]
+
+
+def _reads_no_element(use: Usage) -> bool:
+    return use.node.op_type in ("Shape", "Size") or (use.node.op_type == "CastLike" and use.idx == 1)
 
 
 def moved_axes(node: NodeView, index: int, axes: tuple[int, ...]) -> tuple[int, ...] | None:

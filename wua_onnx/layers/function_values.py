@@ -108,10 +108,11 @@ def _leaky(x: Array, given: Array) -> Array:
 
 
 def _clipped(x: Array, given: Array) -> Array:
-    """Values that are x somewhere, and constant above or below that."""
-    low, high = given[_LOWEST], given[_HIGHEST]
+    """Values that are x somewhere, and constant above or below that; what is cut off is more than a rounding."""
+    low = np.where(given[_LOWEST] - x[_LOWEST] > 0.1, given[_LOWEST], -np.inf)
+    high = np.where(x[_HIGHEST] - given[_HIGHEST] > 0.1, given[_HIGHEST], np.inf)
     inside = (x > low) & (x < high)
-    is_cut = (low > x[_LOWEST]) | (high < x[_HIGHEST])
+    is_cut = np.isfinite(low) | np.isfinite(high)
     return np.where(is_cut & (inside.sum(axis=0) > 1), np.clip(x, low, high), np.nan)
 
 
@@ -122,9 +123,9 @@ def _swish(x: Array, given: Array) -> Array:
 
 
 def _softplus(x: Array, given: Array) -> Array:
-    """Bisect beta: ln(1 + exp(beta x)) / beta falls as beta rises."""
+    """Bisect beta, from 1/20 to 20, beyond which it is a ReLU: ln(1 + exp(beta x)) / beta falls as beta rises."""
     at = np.abs(x[:, 0] + 1).argmin()
-    low, high = np.full_like(given[at], 1e-2), np.full_like(given[at], 1e2)
+    low, high = np.full_like(given[at], 1 / 20), np.full_like(given[at], 20)
     for _ in range(50):
         beta = np.sqrt(low * high)
         above = softplus(beta * x[at]) / beta > given[at]
@@ -193,12 +194,17 @@ def identify(values: Array, tolerance: float = TOLERANCE) -> Function | None:
     best = int(errors.argmin())
     if errors[best] < tolerance:
         return KNOWN[best].function
+    if _error(values, GRID) < tolerance:  # a bias, say, that hardly shifts
+        return None
     with np.errstate(all="ignore"):
         for family in FAMILIES:
-            fitted = family.values(GRID, values)
-            if np.max(np.abs(values - fitted) / (1 + np.abs(fitted))) < tolerance:  # not where a NaN is among them
-                return family.function if family.function is not OPERATORS["Clip"] else clip(values.min())
+            if _error(values, family.values(GRID, values)) < tolerance:  # not where a NaN is among them
+                return family.function if family.function is not OPERATORS["Clip"] else clip(float(values.min()))
     return None
+
+
+def _error(values: Array, expected: Array) -> float:
+    return float(np.max(np.abs(values - expected) / (1 + np.abs(expected))))
 
 
 @cache
