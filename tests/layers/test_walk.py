@@ -54,7 +54,7 @@ STOPS: dict[str, tuple[str, dict[str, Any], str, tuple[str, int, str | None]]] =
     "cast to half and back": ("i = Cast<to = 10>(a) j = Cast<to = 1>(i) y = Relu(j)", {}, "", ("y", 2, "ReLU")),
     "another domain's Relu": ("y = my.Relu(a)", {}, "", ("a", 2, None)),
     "divided by": ("y = Div(b, a)", {}, "", ("a", 2, None)),
-    "a product with itself": ("y = Mul(a, a)", {}, "", ("y", 2, "elementwise (arithmetic)")),
+    "a product with itself": ("y = Mul(a, a)", {}, "", ("y", 2, "Square")),
     "one function only": ("r = Relu(a) y = Tanh(r)", {}, "", ("r", 2, "ReLU")),
     "dropout": ("d = Dropout(a) y = Relu(d)", {}, "", ("y", 2, "ReLU")),
     "quantized on the way": (
