@@ -144,19 +144,6 @@ EXPORTERS["dynamo, opset 23"] = (True, 23)
 # PyTorch 2.13 cannot write this one: its causal flag has become a tensor.
 REFUSED = {("nn.TransformerDecoderLayer", exporter) for exporter in EXPORTERS if exporter.startswith("TorchScript")}
 CASES = [(module, exporter) for module in MODULES for exporter in EXPORTERS if (module, exporter) not in REFUSED]
-# No layer is found, so that no heads are: weights split inside of the graph; a rank that shape inference loses.
-_PARTS = "is no layer that is analysed"
-UNMAPPED = {
-    **{
-        (module, exporter): _PARTS
-        for module in ("nn.MultiheadAttention, two sequences", "nn.TransformerDecoderLayer")
-        for exporter in ("dynamo", "dynamo, opset 23")
-    },
-    **{
-        ("packed as in vision transformers", exporter): "the shape of an input or constant is unknown"
-        for exporter in ("TorchScript, opset 14", "TorchScript, opset 17")
-    },
-}
 
 
 def exported(module: str, exporter: str) -> tuple[Case, int]:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from wua_onnx.layers import find_layers
 from wua_onnx.layers.attention import AttentionBlock, HeadMap, find_attention
 from wua_onnx.layers.layer import Layer
+from wua_onnx.layers.weights import positions, resolve
 from wua_onnx.model import load
 
 from .graphs import Array, run
@@ -51,8 +52,8 @@ class Surgery:
             layer = self._layer(found)
             which = np.flatnonzero(np.isin(found.heads, list(heads)))
             assert which.size
-            positions = layer.uses[0].positions(self.model)
-            chosen[layer.weight_name] = np.take(positions, which, 0 if layer.kind == "dense" else 1).ravel()
+            where = layer.uses[0].positions(self.model)
+            chosen[_initializer(layer)] = np.take(where, which, 0 if layer.kind == "dense" else 1).ravel()
         return chosen
 
     def columns(self, block: AttentionBlock, part: str, head: int) -> dict[str, Array]:
@@ -61,8 +62,8 @@ class Surgery:
         for found in block.parts[part]:
             layer = self._layer(found)
             which = np.flatnonzero(found.heads == head)
-            positions = layer.uses[0].positions(self.model)
-            chosen.setdefault(layer.weight_name, []).append(np.take(positions, which, layer.neuron_axis).ravel())
+            where = layer.uses[0].positions(self.model)
+            chosen.setdefault(_initializer(layer), []).append(np.take(where, which, layer.neuron_axis).ravel())
             for name, elements in self._biases(block, part, layer, which):
                 chosen.setdefault(name, []).append(elements)
         return {name: np.concatenate(parts) for name, parts in chosen.items()}
@@ -90,10 +91,14 @@ class Surgery:
             ]
             value = users[0].outputs[0] if len(users) == 1 else None
             for operand in users[0].inputs if value is not None and users[0].op_type == "Add" else ():
-                tensor = operand.const_value if operand is not None else None
-                if tensor is not None and tensor.size == layer.neurons:
-                    yield str(operand.name if operand else ""), which
+                source = resolve(operand, self.model)
+                if not isinstance(source, str) and source.stored == layer.neurons:
+                    yield str(source.root.name), positions(source, self.model).ravel()[which]
                     return
+
+
+def _initializer(layer: Layer) -> str:
+    return str(layer.uses[0].source.root.name)
 
 
 def _first(node: ir.Node) -> Any:

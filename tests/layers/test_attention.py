@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
+import onnx
 import pytest
 
 from wua_onnx.layers import find_layers
@@ -13,7 +14,7 @@ from wua_onnx.layers.head_maps import PARTS
 from wua_onnx.model import load
 
 from .attention_models import WRITTEN, Case
-from .attention_torch import CASES, UNMAPPED, exported
+from .attention_torch import CASES, exported
 from .graphs import Array, model, rand
 from .removing import Surgery
 
@@ -85,7 +86,7 @@ def test_queries_and_keys_of_a_head_matter_to_it_alone(name: str) -> None:
     check_scores(opened(name)[1])
 
 
-@pytest.mark.parametrize(("module", "exporter"), [case for case in CASES if case not in UNMAPPED])
+@pytest.mark.parametrize(("module", "exporter"), CASES)
 def test_heads_of_pytorch_modules(module: str, exporter: str) -> None:
     made, count = exported(module, exporter)
     surgery = Surgery(made.proto, made.feeds)
@@ -95,15 +96,22 @@ def test_heads_of_pytorch_modules(module: str, exporter: str) -> None:
     check_scores(surgery)
 
 
-@pytest.mark.parametrize(("module", "exporter"), UNMAPPED)
-def test_attention_that_cannot_be_mapped_is_listed_with_why(module: str, exporter: str) -> None:
-    made, count = exported(module, exporter)
-    surgery = Surgery(made.proto, made.feeds)
-    assert len(surgery.blocks) == count
-    last = surgery.blocks[-1]
-    assert not last.complete
-    assert UNMAPPED[module, exporter] in str(last.query[0].reason)
-    assert all(found.layer or found.reason for maps in last.parts.values() for found in maps)
+def test_attention_whose_projections_are_no_layers_is_listed_with_why() -> None:
+    made, _ = exported("nn.MultiheadAttention, two sequences", "dynamo")
+    whole = [  # used whole, too, so that its parts are no layers of their own
+        onnx.helper.make_node("Transpose", ["attention.in_proj_weight"], ["turned"], perm=[1, 0]),
+        onnx.helper.make_node("MatMul", ["x", "turned"], ["all"]),
+    ]
+    made.proto.graph.node.extend(whole)
+    made.proto.graph.output.append(onnx.helper.make_tensor_value_info("all", onnx.TensorProto.FLOAT, None))
+    loaded = load(made.proto)
+    found = find_layers(loaded)
+    (block,) = find_attention(loaded, found.by_name)
+    reasons = {item.name: item.reason for item in found.declined}
+    assert reasons["attention.in_proj_weight"] == "it is used both whole and in parts"
+    assert not block.complete
+    assert "is no layer that is analysed" in str(block.query[0].reason)
+    assert all(found.layer or found.reason for maps in block.parts.values() for found in maps)
 
 
 def test_heads_that_do_not_fit_are_told() -> None:

@@ -36,6 +36,13 @@ STEPS: list[tuple[str, dict[str, Array]]] = [
     ("c{i} = Cast<to = 1>(w{i}) h{o} = MatMul(h{i}, c{i})", {"w": np.ones((6, 6), np.int32)}),
     ("h{o} = MatMul(h{i}, w{i})", {"w": rand(1, 6, 6)}),
     ("h{o} = MatMul(h{i}, w{i}) v{i} = MatMul(w{i}, h{i})", {"w": rand(6, 6)}),
+    ("p{i}, q{i} = Split<num_outputs = 2>(w{i}) m{i} = MatMul(h{i}, p{i}) h{o} = MatMul(m{i}, q{i})",
+     {"w": rand(12, 6)}),
+    ("p{i}, q{i} = Split<num_outputs = 2>(w{i}) h{o} = MatMul(h{i}, p{i})", {"w": rand(12, 6)}),
+    ("p{i}, q{i} = Split<num_outputs = 2>(w{i}) h{o} = MatMul(h{i}, p{i}) m{i} = MatMul(q{i}, w{i})",
+     {"w": rand(12, 6)}),
+    ("p{i}, q{i} = Split<axis = 1, num_outputs = 2>(shared) r{i} = Concat<axis = 1>(q{i}, p{i}) "
+     "h{o} = MatMul(h{i}, r{i})", {}),
     ("k{i} = Constant<value = float[6] {{1, 2, 3, 4, 5, 6}}>() h{o} = Add(h{i}, k{i})", {}),
     ("p{i} = MatMul(w{i}, w{i}) h{o} = MatMul(h{i}, p{i})", {"w": rand(6, 6)}),
     ("h{o} = com.microsoft.FusedMatMul(h{i}, w{i})", {"w": rand(6, 6)}),

@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.layer import Array, Layer, Use
+from wua_onnx.layers.parts import CUTS
 from wua_onnx.model.graph import Model, NodeView
 
 _Step: TypeAlias = Callable[[Array], Array]
@@ -82,7 +83,8 @@ def canonical_view(use: Use, model: Model) -> Array | None:
     tensor = use.source.root.const_value
     if tensor is None or tensor.dtype.bitwidth < _PACKED_BITS or use.decode is not None or use.arrangement.rows:
         return None
-    view: Array | None = model.weight(use.source.root)
+    stored, part = model.weight(use.source.root), use.source.part
+    view: Array | None = stored if part is None else part.of(stored)
     for node in use.source.chain:
         view = None if view is None else _moved(view, NodeView(node, model))
     view = None if view is None else _reshaped(view, use.source.shape)
@@ -93,7 +95,7 @@ def canonical_view(use: Use, model: Model) -> Array | None:
 
 
 def _moved(view: Array, node: NodeView) -> Array | None:
-    if node.op_type in ("Cast", "Identity"):
+    if node.op_type in ("Cast", "Identity") or node.op_type in CUTS:  # what is cut is cut out of the root
         return view
     if node.op_type == "Transpose":
         return np.transpose(view, node.attr("perm"))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import onnx_ir as ir
@@ -14,13 +16,14 @@ from wua_onnx.layers.inside import values_inside
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.loop_weights import with_loop_weights
 from wua_onnx.layers.naming import layer_name, unique
+from wua_onnx.layers.parts import Part, conflict
 from wua_onnx.layers.recurrence import recurrences
 from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.roles import role, role_of
 from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 
-
+_Owned: TypeAlias = tuple[ir.Value, Part | None]  # an initializer and what of it
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
 
 
@@ -56,7 +59,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
         activation: "post" reads a neuron after its activation function, "pre" at the layer's own output.
         normalization: the scales of normalisations are layers, too.
     """
-    uses: dict[ir.Value, list[Use]] = {}
+    uses: dict[_Owned, list[Use]] = {}
     reasons: dict[ir.Value, str] = {}
     model = with_loop_weights(model)
     nodes = list(_living(model))
@@ -67,13 +70,30 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
             if isinstance(found, str):
                 reasons |= dict.fromkeys(_weights_of(node), f"{clean(node.op_type)}: {found}")
             elif is_parameter(found.source.root):
-                uses.setdefault(found.source.root, []).append(found)
-    names = unique(layer_name(group[0], model) for group in uses.values())
-    by_name = {name: _layer(name, group, model, activation) for name, group in zip(names, uses.values(), strict=True)}
-    values = parameter_values(model)
-    declined = tuple(_declined(value, reasons, model) for value in values if value not in uses)
-    total = sum(int(value.const_value.size) for value in values if value.const_value is not None)
-    return Layers(by_name, declined, total)
+                uses.setdefault((found.source.root, found.source.part), []).append(found)
+    contested = _contested(uses)
+    groups = [group for (root, _), group in uses.items() if root not in contested]
+    names = unique(layer_name(group[0], model) for group in groups)
+    by_name = {name: _layer(name, group, model, activation) for name, group in zip(names, groups, strict=True)}
+    values, owned = parameter_values(model), Counter[ir.Value]()
+    for first, *_ in groups:
+        owned[first.source.root] += first.source.stored
+    reasons |= contested
+    declined = tuple(
+        _declined(value, owned[value], reasons, model)
+        for value in values
+        if value not in owned or owned[value] < _elements(value)
+    )
+    return Layers(by_name, declined, sum(map(_elements, values)))
+
+
+def _contested(uses: Iterable[_Owned]) -> dict[ir.Value, str]:
+    """Return the initializers whose parts cannot be layers of their own, and why."""
+    parts: dict[ir.Value, list[Part | None]] = {}
+    for root, part in uses:
+        parts.setdefault(root, []).append(part)
+    found = {root: conflict(own) for root, own in parts.items()}
+    return {root: problem for root, problem in found.items() if problem is not None}
 
 
 def _weights_of(node: NodeView) -> Iterator[ir.Value]:
@@ -142,7 +162,13 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
     return reading if values is None else follow_on(reading, model, values)
 
 
-def _declined(value: ir.Value, reasons: Mapping[ir.Value, str], model: Model) -> Declined:
-    tensor = value.const_value
-    elements = int(tensor.size) if tensor is not None else 0
-    return Declined(clean(value.name), elements, reasons.get(value) or role(value, model))
+def _declined(value: ir.Value, owned: int, reasons: Mapping[ir.Value, str], model: Model) -> Declined:
+    """Return what is left of `value` beside the `owned` elements that are in layers."""
+    if owned:
+        reason = reasons.get(value, "no layer uses this part of it")
+        return Declined(f"{clean(value.name)} (the rest)", _elements(value) - owned, reason)
+    return Declined(clean(value.name), _elements(value), reasons.get(value) or role(value, model))
+
+
+def _elements(value: ir.Value) -> int:
+    return int(value.const_value.size) if value.const_value is not None else 0

@@ -139,7 +139,7 @@ class Use:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Layer:
-    """A group of weights that is scored together: every use of one initializer.
+    """A group of weights that is scored together: every use of one initializer, or of one part of it.
 
     Attributes:
         name: unique and stable; the module path where the exporter left one.
@@ -163,8 +163,9 @@ class Layer:
 
     @property
     def weight_name(self) -> str:
-        """The name of the initializer that holds the elements."""
-        return self.uses[0].source.root.name or ""
+        """The name of the initializer that holds the elements, and which part of it where that is not all of it."""
+        source = self.uses[0].source
+        return f"{source.root.name or ''}{source.part.label if source.part is not None else ''}"
 
     @property
     def neuron_axis(self) -> int:
@@ -184,8 +185,7 @@ class Layer:
     @property
     def stored(self) -> int:
         """The number of elements that the file stores them in, fewer than there are weights where they are packed."""
-        tensor = self.uses[0].source.root.const_value
-        return self.size if tensor is None else int(tensor.size)
+        return self.uses[0].source.stored or self.size
 
     @cached_property
     def factors(self) -> tuple[Array, ...]:
@@ -220,6 +220,7 @@ class Layer:
         first, use = self.uses[0], self.uses[index]
         if use.order == first.order:
             return array.reshape(self.shape)
-        elements = np.empty(self.size, array.dtype)
+        root = first.source.root.const_value
+        elements = np.empty(self.size if root is None else max(self.size, int(root.size)), array.dtype)
         elements[use.positions(self.model).reshape(-1)] = array.reshape(-1)
         return np.asarray(elements[first.positions(self.model)])

@@ -89,7 +89,9 @@ def _split(node: NodeView, output: int, arrays: Sequence[Array], numbers: Number
         each = -(-arrays[0].shape[axis] // parts)
         sizes = [each] * parts
     start = sum(sizes[:output])
-    return np.take(arrays[0], range(start, min(start + sizes[output], arrays[0].shape[axis])), axis)
+    chosen: list[slice] = [slice(None)] * arrays[0].ndim
+    chosen[axis] = slice(start, start + sizes[output])
+    return arrays[0][tuple(chosen)]
 
 
 def _slice(node: NodeView, output: int, arrays: Sequence[Array], numbers: Numbers) -> Array:

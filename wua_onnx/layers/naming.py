@@ -20,8 +20,13 @@ def layer_name(use: Use, model: Model) -> str:
     """Return the best name for the layer of `use`, not yet made unique.
 
     In order: the name a converter recorded, the module of the initializer (`fc1` of `fc1.weight`), the module the
-    operator came from, the initializer's own name, the operator's name.
+    operator came from, the initializer's own name, the operator's name. Behind it the part of the initializer that is
+    meant, where that is not all of it (`attention.in_proj_weight[0:64]`).
     """
+    return _of_initializer(use, model) + (use.source.part.label if use.source.part is not None else "")
+
+
+def _of_initializer(use: Use, model: Model) -> str:
     root = use.source.root.name or ""
     for known in (root, use.node.node.name or "", use.output.name or ""):
         if known in model.layer_names:

@@ -10,6 +10,8 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.errors import ModelError
+from wua_onnx.layers.moves import Unmoved
+from wua_onnx.layers.parts import CUTS, Part, cut, part_of
 from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 
@@ -25,41 +27,72 @@ class WeightSource:
     Attributes:
         root: the initializer or Constant that holds them.
         chain: the constant-only operators between it and the operand, first to last.
+        outputs: for each of them, the number of the output that the next one reads.
         shape: of the operand.
+        part: what of the root is in the operand; None where all is.
     """
 
     root: ir.Value
     chain: tuple[ir.Node, ...]
+    outputs: tuple[int, ...]
     shape: tuple[int, ...]
+    part: Part | None = None
+
+    @property
+    def stored(self) -> int:
+        """The number of elements of the root that are in the operand."""
+        tensor = self.root.const_value
+        return self.part.size if self.part is not None else 0 if tensor is None else int(tensor.size)
 
 
 def resolve(value: ir.Value | None, model: Model) -> WeightSource | str:
     """Return where the constant operand `value` comes from, or why it is no weight that can be read."""
     if value is None or value not in model.constants:
         return "no constant operand"
-    chain: list[ir.Node] = []
-    current = model.carried.get(value, value)
-    while ir.convenience.get_const_tensor(current) is None or current.producer() is not None:
-        node = current.producer()
-        if node is None or len(chain) > _MAX_CHAIN:
+    found = _followed(model.carried.get(value, value), model)
+    if isinstance(found, str):
+        return found
+    root, steps = found
+    shape = model.shape(value)
+    if shape is None and all(node.op_type in _SHAPE_KEPT for node, _ in steps):
+        shape = model.shape(root)
+    tensor = ir.convenience.get_const_tensor(root)
+    if root.const_value is None:
+        root.const_value = tensor
+    if tensor is None or shape is None or not all(isinstance(dim, int) for dim in shape):
+        return "its shape is unknown"
+    try:
+        part = _part(root, steps, model)
+    except Unmoved as problem:
+        return str(problem)
+    chain, outputs = tuple(node for node, _ in steps), tuple(output for _, output in steps)
+    return WeightSource(root, chain, outputs, tuple(dim for dim in shape if isinstance(dim, int)), part)
+
+
+def _followed(value: ir.Value, model: Model) -> tuple[ir.Value, list[tuple[ir.Node, int]]] | str:
+    """Return what `value` is computed from, and by which operators and outputs of them, the first one first."""
+    steps: list[tuple[ir.Node, int]] = []
+    while ir.convenience.get_const_tensor(value) is None or value.producer() is not None:
+        node = value.producer()
+        if node is None or len(steps) > _MAX_CHAIN:
             return "a constant without elements"
         if node.op_type == "Constant":
             break
-        if _step(node) is None or not node.inputs or node.inputs[0] is None:
+        if (_step(node) is None and not _is_cut(node)) or not node.inputs or node.inputs[0] is None:
             return f"computed from constants by {clean(node.op_type)}"
         if any(isinstance(resolve(side, model), str) for side in node.inputs[1:] if side and node.op_type in _SIDES):
             return f"{clean(node.op_type)} with computed scales"
-        chain.append(node)
-        current = model.carried.get(node.inputs[0], node.inputs[0])
-    shape = model.shape(value)
-    if shape is None and all(node.op_type in _SHAPE_KEPT for node in chain):
-        shape = model.shape(current)
-    tensor = ir.convenience.get_const_tensor(current)
-    if current.const_value is None:
-        current.const_value = tensor
-    if tensor is None or shape is None or not all(isinstance(dim, int) for dim in shape):
-        return "its shape is unknown"
-    return WeightSource(current, tuple(reversed(chain)), tuple(dim for dim in shape if isinstance(dim, int)))
+        steps.insert(0, (node, node.outputs.index(value)))
+        value = model.carried.get(node.inputs[0], node.inputs[0])
+    return value, steps
+
+
+def _part(root: ir.Value, steps: list[tuple[ir.Node, int]], model: Model) -> Part | None:
+    shape = model.shape(root)
+    if shape is None or all(not _is_cut(node) for node, _ in steps):
+        return None
+    sizes = tuple(dim for dim in shape if isinstance(dim, int))
+    return part_of(sizes, [(NodeView(node, model), output) for node, output in steps])
 
 
 def read(source: WeightSource, model: Model) -> Array:
@@ -74,17 +107,17 @@ def read(source: WeightSource, model: Model) -> Array:
 
 def positions(source: WeightSource, model: Model) -> Array:
     """Return, for every element of the operand, where it lies among the root's elements; shape of the operand."""
-    size = int(np.prod(source.shape, dtype=np.int64))
-    first = np.arange(size).reshape([dim for dim in source.root.shape or () if isinstance(dim, int)])
+    shape = [dim for dim in source.root.shape or () if isinstance(dim, int)]
+    first = np.arange(int(np.prod(shape, dtype=np.int64))).reshape(shape)
     return _through(source, first, model, _MOVES)
 
 
 def _through(source: WeightSource, array: Array, model: Model, steps: Mapping[str, _Step]) -> Array:
-    for node in source.chain:
-        step = steps[node.op_type]
+    for node, output in zip(source.chain, source.outputs, strict=True):
+        view = NodeView(node, model)
         try:
-            array = step(array, NodeView(node, model))
-        except (ValueError, TypeError, IndexError) as error:
+            array = cut(array, view, output) if _is_cut(node) else steps[node.op_type](array, view)
+        except (ValueError, TypeError, IndexError, Unmoved) as error:
             raise ModelError(f"{NodeView(node, model).where}: expected constants that fit, got {error}") from error
     return array.reshape(source.shape)
 
@@ -145,6 +178,10 @@ def _spread(parameter: Array, array: Array, axis: int, block: int) -> Array:
 
 def _identity(array: Array, node: NodeView) -> Array:
     return array
+
+
+def _is_cut(node: ir.Node) -> bool:
+    return node.op_type in CUTS and node.domain in ("", "ai.onnx")
 
 
 def _step(node: ir.Node) -> _Step | None:
