@@ -150,10 +150,14 @@ def test_a_weight_for_every_gate() -> None:
 
 
 def test_steps_that_a_mask_skips() -> None:
+    """The hidden state is what is kept of it."""
     body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
         s = ReduceSum(e, axis) on = Greater(s, nought) h1 = Where(on, n, h)"""
     proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)}, ("h",))
     assert shapes(proto) == {"k": ("recurrent", (1, HIDDEN, INPUTS)), "u": ("recurrent", (1, HIDDEN, HIDDEN))}
+    mean = wua.analyze(proto, data(), batch_axis=1).layers["u"].neurons.mean
+    assert mean is not None
+    np.testing.assert_allclose(mean, np.abs(hidden_states(proto)).mean((0, 1)), rtol=1e-5)
 
 
 LOOKALIKES = {

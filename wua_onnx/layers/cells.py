@@ -82,13 +82,18 @@ class Cell:
     hidden: tuple[int, ...]
 
 
-def identify(points: Points) -> Cell | None:
-    """Return the cell that computes `points.result`; None where it is none of those known."""
+def identify(points: Points, *, alike: bool) -> Cell | None:
+    """Return the cell that computes `points.result`; None where it is none of those known.
+
+    Args:
+        points: what it is told by.
+        alike: the shares of both kinds come in the same order, that of the columns of one weight.
+    """
     op = next((op for op, gates in GATES.items() if gates == len(points.inputs)), None)
     if op is None or len(points.hidden) not in (0, len(points.inputs)) or not np.isfinite(points.result).all():
         return None
     few = points.first(_SEARCHED)
-    for orders in _orders(len(points.inputs), len(points.hidden)):
+    for orders in _orders(len(points.inputs), len(points.hidden), alike):
         for computed in _CELLS[op](few, *orders):
             for chosen in np.flatnonzero(_fits(computed, few.result)):
                 inputs, hidden = (order[chosen : chosen + 1] for order in orders)
@@ -104,11 +109,13 @@ def _fits(computed: Array, result: Array) -> Array:
 
 
 @cache
-def _orders(inputs: int, hidden: int) -> tuple[tuple[Array, Array], ...]:
+def _orders(inputs: int, hidden: int, alike: bool) -> tuple[tuple[Array, Array], ...]:
     """Return orders of the two kinds of shares, shape (orders, gates): first the same for both, then all others."""
     same = np.array(list(permutations(range(inputs))))
     if not hidden or inputs == 1:
         return ((same, same[:, :hidden]),)
+    if alike:
+        return ((same, same),)
     pairs = np.array(list(product(same, same)))
     return (same, same), (pairs[:, 0], pairs[:, 1])
 

@@ -17,7 +17,7 @@ from wua_onnx.model.graph import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _PARTS = frozenset({"Gather", "Slice", "Split"})
-_COPIES = frozenset({"Cast", "Dropout", "Identity"})
+COPIES = frozenset({"Cast", "Dropout", "Identity"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,7 +116,7 @@ def moved_from(value: ir.Value) -> ir.Value:
     """Return what `value` is a rearrangement or a part of, through operators that only move one tensor."""
     node = value.producer()
     while node is not None and node.domain in ("", "ai.onnx") and node.inputs and node.inputs[0] is not None:
-        if node.op_type not in (MOVES.keys() | _COPIES) - {"Concat", "Expand", "Tile", "ScatterND"}:
+        if node.op_type not in (MOVES.keys() | COPIES) - {"Concat", "Expand", "Tile", "ScatterND"}:
             break
         value = node.inputs[0]
         node = value.producer()

@@ -135,7 +135,7 @@ def _states_of(outputs: Collection[ir.Value], model: Model) -> Iterator[tuple[ir
         for state, result in carried_by(node):
             last = moved_from(result)
             chosen = last.producer()
-            branches = chosen.inputs[1:] if chosen is not None and chosen.op_type == "Where" else (last,)
+            branches = (last, *(chosen.inputs[1:] if chosen is not None and chosen.op_type == "Where" else ()))
             ends = (moved_from(branch) for branch in branches if branch is not None)
             yield from ((state, end) for end in ends if end in outputs)
 

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.elementwise import EVALUATE
-from wua_onnx.layers.gate_products import GateProduct, moved_from
+from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
 from wua_onnx.layers.loop_weights import starts_of
 from wua_onnx.layers.moves import MOVES, Unmoved, data_inputs, moved
 from wua_onnx.layers.sizes import Sizes
@@ -28,7 +28,6 @@ _DRAWS = 6
 _MOST = 2**20  # elements of a value that is evaluated
 _MOST_DEPTH = 12  # operators between a product and the step, on the side of the input
 _MOST_BEHIND = 48  # values that another gate is computed from
-_COPIES = frozenset({"Cast", "Dropout", "Identity"})
 _SUMS = frozenset({"Add", "Sub", "Sum"})
 
 
@@ -57,7 +56,20 @@ def _scanned(node: NodeView) -> Iterator[tuple[ir.Value, tuple[ir.Value, int]]]:
 
 def is_elementwise(node: NodeView) -> bool:
     """Return whether `node` computes element by element, or only moves elements."""
-    return not node.domain and (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in _COPIES)
+    return not node.domain and (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in COPIES)
+
+
+def compact(array: Array) -> Array:
+    """Return `array` without the copies that it is broadcast to."""
+    return array[tuple(slice(None) if stride else slice(0, 1) for stride in array.strides)]
+
+
+def _elementwise(node: NodeView, operands: Sequence[Array]) -> Array:
+    """Return the result of an operator, computed once for what is broadcast."""
+    with np.errstate(all="ignore"):
+        result = EVALUATE[node.op_type](node, [compact(operand) for operand in operands])
+    whole = np.broadcast_shapes(*(operand.shape for operand in operands))
+    return np.broadcast_to(np.asarray(result, np.float64), whole)
 
 
 class StepValues:
@@ -99,7 +111,7 @@ class StepValues:
         """Return the results of an elementwise operator, or of one that only moves elements."""
         if not is_elementwise(node):
             raise Unmoved(f"{node.where} is not elementwise")
-        if node.op_type in _COPIES:
+        if node.op_type in COPIES:
             return {node.node.outputs[0]: self._value(node.node.inputs[0], depth)}
         if node.op_type in MOVES:
             operands = [self._value(node.node.inputs[index], depth) for index in data_inputs(node)]
@@ -108,12 +120,10 @@ class StepValues:
                 for place, output in enumerate(node.node.outputs)
             }
         operands = [self._operand(node, value, depth) for value in node.node.inputs if value is not None]
-        with np.errstate(all="ignore"):
-            try:
-                results = tuple(EVALUATE[node.op_type](node, list(draws)) for draws in zip(*operands, strict=True))
-            except (TypeError, ValueError) as error:
-                raise Unmoved(f"{node.where} does not fit its operands") from error
-        return {node.node.outputs[0]: tuple(np.asarray(result, np.float64) for result in results)}
+        try:
+            return {node.node.outputs[0]: tuple(_elementwise(node, draws) for draws in zip(*operands, strict=True))}
+        except (TypeError, ValueError) as error:
+            raise Unmoved(f"{node.where} does not fit its operands") from error
 
     def _moved(self, node: NodeView, output: int, arrays: Sequence[Array]) -> Array:
         numbers = self.graph.sizes.numbers_of(node)

@@ -15,9 +15,10 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.cells import GATES, Cell, Points, identify
-from wua_onnx.layers.gate_products import GateProduct, moved_from
+from wua_onnx.layers.elementwise import EVALUATE
+from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
 from wua_onnx.layers.moves import Unmoved
-from wua_onnx.layers.step_values import Draws, Graph, StepValues
+from wua_onnx.layers.step_values import Draws, Graph, StepValues, compact, is_elementwise
 from wua_onnx.model.graph import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -80,7 +81,7 @@ class StepSearch:
         simplest: Step | None = None
         for node in self._behind():
             for output in node.outputs:
-                step = self._step(output) if output in self._values.known else None
+                step = self._step(output) if self._may_be_a_state(output) else None
                 if step is not None and step.cell.op != "RNN":
                     return step
                 simplest = simplest or step  # a gate on its own looks like an RNN
@@ -124,6 +125,15 @@ class StepSearch:
             return False
         self._reset = product
         return True
+
+    def _may_be_a_state(self, output: ir.Value) -> bool:
+        """Return whether `output` is known, and is more than an operand of what follows elementwise."""
+        if output not in self._values.known:
+            return False
+        followers = [NodeView(use.node, self._graph.model) for use in output.uses()]
+        return output.is_graph_output() or any(
+            node.op_type not in EVALUATE or node.op_type in COPIES or not is_elementwise(node) for node in followers
+        )
 
     def _step(self, output: ir.Value) -> Step | None:
         """Return the step that ends with `output`; None where it is no hidden state of a known cell."""
@@ -186,7 +196,7 @@ class StepSearch:
                 states=[state.reshape(-1) for state in states if state.shape == result.shape],
                 reset=reset[1].reshape(-1) if reset is not None else None,
             )
-            cell = identify(points)
+            cell = identify(points, alike=max(map(len, (inputs, hidden))) == 1)
             if cell is not None:
                 yield cell, tuple(shares[0][i] for i in cell.inputs), tuple(shares[1][i] for i in cell.hidden)
 
@@ -206,7 +216,7 @@ def _shares(product: GateProduct, units: int, interleaved: bool) -> list[Share]:
 
 def _line(draws: Draws) -> tuple[int, Array] | None:
     """Return the axis along which values vary, and the values along it, shape (draws, length); None where not one."""
-    first = draws[0]
+    first = compact(draws[0])
     varying = [axis for axis in range(first.ndim) if first.shape[axis] > 1 and np.ptp(first, axis=axis).max() > 0]
     if len(varying) != 1:
         return None
