@@ -16,7 +16,8 @@ from rich.table import Table
 from benchmarks.models import INPUTS, build
 
 COUNTS = ("count onnxsim", "count onnx-tool", "count onnx-opcounter", "onnx.load")
-RECORDED = {"resnet50": 8, "vit_b_16": 8}
+RECORDED = {"resnet50": 8, "mobilenet_v3": 32, "vit_b_16": 8, "bert_base": 8, "lstm": 32}
+WEIGHED = ("resnet50", "bert_base")
 LIMIT = 600  # seconds for one task, all its repetitions together
 
 
@@ -46,24 +47,28 @@ def main() -> None:
     """Measure everything and print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "wua_onnx_benchmarks")
-    parser.add_argument("--only", choices=("counts", "recording"), help="one half of the table")
+    parser.add_argument("--only", choices=("counts", "recording", "weights"), help="one part of the table")
     parser.add_argument("--models", nargs="+", choices=INPUTS, default=[*INPUTS], help="some of the models")
     arguments = parser.parse_args()
     files = {name: file for name, file in build(arguments.cache).items() if name in arguments.models}
     table = Table(title="ratios from this run", title_justify="left", box=None, pad_edge=False)
     for name in ("model", "task", "seconds", "peak MiB", "against", "time ratio", "memory ratio"):
         table.add_column(name, justify="left" if name in ("model", "task", "against") else "right")
-    for name, file in files.items() if arguments.only != "recording" else ():
+    for name, file in files.items() if arguments.only in (None, "counts") else ():
         own = measure("count wua_onnx", file)
         _row(table, name, "count wua_onnx", own, "", None)
         for task in COUNTS:
             _row(table, name, task, measure(task, file), "count wua_onnx", own)
-    for name, batch in RECORDED.items() if arguments.only != "counts" else ():
+    for name, batch in RECORDED.items() if arguments.only in (None, "recording") else ():
         if name not in files:
             continue
         plain = measure("plain onnxruntime", files[name], batch)
         _row(table, f"{name} × {batch}", "plain onnxruntime", plain, "", None)
-        _row(table, f"{name} × {batch}", "recording", measure("recording", files[name], batch), "plain", plain)
+        for task in ("recording", "PyTorch, hooks"):
+            _row(table, f"{name} × {batch}", task, measure(task, files[name], batch), "plain", plain)
+    for name in WEIGHED if arguments.only in (None, "weights") else ():
+        if name in files:
+            _row(table, name, "weight metrics", measure("weight metrics", files[name]), "", None)
     Console(width=120).print(table)
 
 

@@ -19,8 +19,10 @@ PRODUCTS, LARGE = 40, 4096  # of the model beside whose graph 40 weights of 64 M
 # The inputs of each model, without the batch; a row of tokens has one axis, the others hold floats.
 INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "resnet50": (IMAGE,),
+    "mobilenet_v3": (IMAGE,),
     "vit_b_16": (IMAGE,),
     "bert_base": ((SEQUENCE,), (SEQUENCE,)),
+    "lstm": ((SEQUENCE, WIDTH),),
     "gpt2": ((SEQUENCE,),),
     "gpt2_dynamic": ((SEQUENCE,),),
     "nodes_10000": ((SEQUENCE, WIDTH),),
@@ -121,13 +123,8 @@ MADE_UP: dict[str, Callable[[Path], None]] = {
 def _export(missing: dict[str, Path]) -> None:
     import torch
 
-    # torchvision, where it is installed, imports beside a CPU build of torch once these schemas are declared.
-    library: Any = torch.library.Library("torchvision", "FRAGMENT")  # type: ignore[no-untyped-call] # torch's own
-    for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    torch.manual_seed(0)
     for name, path in missing.items():
-        module, example = _module(name)
+        module, example = module_of(name)
         names = [f"input_{i}" for i in range(len(example))]
         free = {axis: torch.export.Dim(dim) for axis, dim in FREE.get(name, {0: "batch"}).items()}
         dynamic = tuple(free for _ in example)
@@ -140,19 +137,32 @@ def _export(missing: dict[str, Path]) -> None:
         program.save(str(path))
 
 
-def _module(name: str) -> tuple[Any, tuple[Any, ...]]:
+_KEPT: list[Any] = []  # a library of operator schemas lasts as long as its object
+
+
+def module_of(name: str) -> tuple[Any, tuple[Any, ...]]:
+    """Return a model of PyTorch with random weights, and example inputs."""
     import torch
+
+    if not _KEPT:
+        # torchvision imports beside a CPU build of torch once these schemas are declared; transformers looks for it.
+        _KEPT.append(torch.library.Library("torchvision", "FRAGMENT"))  # type: ignore[no-untyped-call] # torch's own
+        for schema in ("nms", "qnms"):
+            _KEPT[0].define(f"{schema}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     import transformers
+
+    torch.manual_seed(0)
 
     class Plain(torch.nn.Module):
         """Positional inputs in, one tensor out."""
 
-        def __init__(self, inner: Any, output: str) -> None:
+        def __init__(self, inner: Any, output: str | None = None) -> None:
             super().__init__()
             self.inner, self.output = inner, output
 
         def forward(self, *inputs: Any) -> Any:
-            return getattr(self.inner(*inputs), self.output)
+            outputs = self.inner(*inputs)
+            return outputs if self.output is None else getattr(outputs, self.output)
 
     ids = torch.ones(1 if name == "gpt2" else 2, SEQUENCE, dtype=torch.int64)
     if name.startswith("gpt2"):
@@ -160,8 +170,31 @@ def _module(name: str) -> tuple[Any, tuple[Any, ...]]:
         return Plain(transformers.GPT2Model(config), "last_hidden_state"), (ids,)
     if name == "bert_base":
         return Plain(transformers.BertModel(transformers.BertConfig()), "last_hidden_state"), (ids, ids)
+    if name == "lstm":
+        return Plain(_recurrent()), (torch.zeros(2, SEQUENCE, WIDTH),)
     image = torch.zeros(2, *IMAGE)
+    if name == "mobilenet_v3":
+        import torchvision
+
+        return Plain(torchvision.models.mobilenet_v3_large()), (image,)
     if name == "vit_b_16":
         return Plain(transformers.ViTModel(transformers.ViTConfig()), "last_hidden_state"), (image,)
     config = transformers.ResNetConfig(num_labels=1000)
     return Plain(transformers.ResNetForImageClassification(config), "logits"), (image,)
+
+
+def _recurrent() -> Any:
+    import torch
+
+    class Recurrent(torch.nn.Module):
+        """Two recurrent layers and a dense one on the last step."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = torch.nn.LSTM(WIDTH, 4 * WIDTH, 2, batch_first=True)
+            self.head = torch.nn.Linear(4 * WIDTH, 10)
+
+        def forward(self, x: Any) -> Any:
+            return self.head(self.lstm(x)[0][:, -1])
+
+    return Recurrent()

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.models import FREE, feeds
+from benchmarks.models import FREE, feeds, module_of
 
 REPETITIONS = 5
 ENOUGH = 60.0  # seconds after which nothing is repeated any more
@@ -101,6 +101,47 @@ def run_recording(file: str, batch: int) -> Prepared:
     return lambda: recorder.update(data)
 
 
+def run_hooks(file: str, batch: int) -> Prepared:
+    """The usual way: PyTorch with a hook on every module that keeps its output, reduced at the end."""
+    import torch
+
+    name = Path(file).stem
+    module, _ = module_of(name)
+    kept: list[Any] = []
+    for part in module.eval().modules():
+        if not list(part.children()):
+            part.register_forward_hook(lambda _, __, output: kept.append(output))
+    data = [torch.from_numpy(array) for array in feeds(name, batch).values()]
+
+    def run() -> None:
+        kept.clear()
+        with torch.no_grad():
+            module(*data)
+            for output in kept:
+                tensor = output[0] if isinstance(output, tuple) else output
+                tensor.abs().mean(dim=tuple(range(tensor.ndim - 1)))
+
+    return run
+
+
+def weigh(file: str, batch: int) -> Prepared:
+    """All metrics of all weights, by magnitude; the model is open, untrained layers are worked out anew."""
+    from wua_onnx._describe import describe_layers
+    from wua_onnx.cost import count
+    from wua_onnx.importance import baseline
+    from wua_onnx.layers import find_layers
+    from wua_onnx.model.load import load
+
+    model = load(file)
+    layers, report = find_layers(model), count(model)
+
+    def run() -> None:
+        baseline._of_equal_means.cache_clear()
+        describe_layers(layers, {}, ("magnitude",), report)
+
+    return run
+
+
 TASKS: dict[str, Callable[[str, int], Prepared]] = {
     "count wua_onnx": count_wua,
     "count onnxsim": count_onnxsim,
@@ -109,6 +150,8 @@ TASKS: dict[str, Callable[[str, int], Prepared]] = {
     "onnx.load": load_onnx,
     "plain onnxruntime": run_plain,
     "recording": run_recording,
+    "PyTorch, hooks": run_hooks,
+    "weight metrics": weigh,
 }
 
 
