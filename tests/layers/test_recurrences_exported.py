@@ -50,6 +50,18 @@ class Unrolled(nn.Module):
         return torch.stack(steps, 1)
 
 
+class Sequence(nn.Module):
+    """The hidden states of a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.RNN(INPUTS, HIDDEN, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: Tensor = self.layer(x)[0]
+        return states
+
+
 CELLS: dict[str, Callable[[], nn.RNNCellBase]] = {
     "LSTM": lambda: nn.LSTMCell(INPUTS, HIDDEN),
     "GRU": lambda: nn.GRUCell(INPUTS, HIDDEN),
@@ -116,22 +128,12 @@ def test_cells_of_pytorch_in_a_loop_of_python(cell: str, dynamo: bool, free: boo
 def test_a_layer_that_the_exporter_unrolls() -> None:
     """The product with the input is taken out of the steps, and the first state is none."""
     torch.manual_seed(3)
-    layer = nn.RNN(INPUTS, HIDDEN, batch_first=True)
-
-    class Sequence(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = layer
-
-        def forward(self, x: Tensor) -> Any:
-            return layer(x)[0]
-
     module = Sequence().eval()
     proto = exported(module, dynamo=True, free=False)
     assert "RNN" not in {node.op_type for node in proto.graph.node}
     with torch.no_grad():
         states = module(torch.from_numpy(rand(BATCH, STEPS, INPUTS, seed=9))).numpy()
-    weights = [layer.weight_hh_l0, layer.weight_ih_l0]
+    weights = [module.get_parameter(f"layer.weight_{which}_l0") for which in ("hh", "ih")]
     check(proto, [weight.detach().numpy()[None] for weight in weights], states)
 
 

@@ -131,7 +131,11 @@ def _uses(value: ir.Value, model: Model) -> Iterator[tuple[ir.Node, int]]:
     """Yield where `value`, or what is computed from constants with it, meets something that depends on the data."""
     pending, seen = [value], {value}
     while pending and len(seen) < _MOST:
-        for use in pending.pop().uses():
+        latest = pending.pop()
+        carried = [state for state, start in model.carried.items() if start is latest]
+        seen.update(carried)
+        pending.extend(carried)
+        for use in () if carried else latest.uses():
             outputs = [output for output in use.node.outputs if output not in seen]
             if not all(output in model.constants for output in use.node.outputs):
                 yield use.node, use.idx
