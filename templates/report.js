@@ -209,7 +209,7 @@
       make("td", {}, group.weights ? percent(group.effective / group.weights) : ""), make("td", { colspan: 5 }));
   }
 
-  const WINDOW = 200; // rows up to which all of them are in the page
+  const WINDOW = 200; // rows up to which all of them are in the page, and that are printed
   function table(layers) {
     const tools = one("#layer-tools"), view = one("#layer-table"), body = one("tbody", view), box = view.parentElement;
     const state = { filter: "", kind: "", group: "", cumulate: layers.cumulated[0], sort: "", down: false, folded: new Set() };
@@ -232,7 +232,7 @@
       const many = shown.items.length > WINDOW;
       box.classList.toggle("window", many);
       if (!many) { if (anew) body.replaceChildren(...shown.items.map(row)); return; }
-      const height = 64, room = Math.ceil(box.clientHeight / height) || 12;
+      const height = 80, room = Math.ceil(box.clientHeight / height) || 12;
       const start = Math.max(Math.min(Math.floor(box.scrollTop / height) - 5, shown.items.length - room - 10), 0);
       if (!anew && Math.abs(start - first) < 4) return;
       first = start;
@@ -284,6 +284,8 @@
       if (!waiting) requestAnimationFrame(() => { waiting = false; draw(false); });
       waiting = true;
     });
+    addEventListener("beforeprint", () => body.replaceChildren(...shown.items.slice(0, WINDOW).map(row)));
+    addEventListener("afterprint", () => draw(true));
     const exported = () => written(layers, shown.places, shares, tools.elements.format.value);
     tools.elements.copy.addEventListener("click", () => copy(exported(), tools.elements.count));
     tools.elements.download.addEventListener("click", () => download(exported(), layers.model, tools.elements.format.value));

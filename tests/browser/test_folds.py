@@ -63,10 +63,20 @@ def test_printing_opens_what_is_folded_and_closes_it_again(browser: webdriver.Ch
     count = "return document.querySelectorAll('details:not([open])').length"
     closed = browser.execute_script(count)
     assert closed > 4
-    browser.execute_script(f"dispatchEvent(new Event('{event}'))")
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert browser.execute_script(count) == 0
     browser.execute_script("dispatchEvent(new Event('afterprint'))")
     assert browser.execute_script(count) == closed
+
+
+def test_printing_shows_more_rows_than_the_window(browser: webdriver.Chrome, folder: Path) -> None:
+    open_page(browser, folder / "many.html")
+    count = "return document.querySelectorAll('#layer-table tbody .name').length"
+    before = browser.execute_script(count)
+    browser.execute_script("dispatchEvent(new Event('beforeprint'))")
+    assert browser.execute_script(count) == 200 > before
+    browser.execute_script("dispatchEvent(new Event('afterprint'))")
+    assert browser.execute_script(count) == before
 
 
 @pytest.fixture

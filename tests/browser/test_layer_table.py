@@ -78,7 +78,7 @@ def test_without_script_the_first_rows_stand_in_the_page(browser: webdriver.Chro
     browser.get("about:blank")
     browser.get((folder / "many.html").as_uri())
     assert len(browser.find_elements(By.CSS_SELECTOR, "#layer-table tbody tr")) == 200
-    assert "200 of 10000 layers" in browser.find_element(By.ID, "layer-rest").text
+    assert "200 of 10,000 layers" in browser.find_element(By.ID, "layer-rest").text
     assert not browser.find_element(By.ID, "layer-tools").is_displayed()
     assert browser.find_elements(By.CSS_SELECTOR, "#layer-table button") == []
 

@@ -63,6 +63,22 @@ def test_tables_scroll_inside_their_own_box(browser: webdriver.Chrome, page: Pat
     assert browser.execute_script(wide) > 0
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_screenshots_are_kept(
+    browser: webdriver.Chrome, page: Path, pytestconfig: pytest.Config, width: int, scheme: str
+) -> None:
+    """They lie in .pytest_cache/d/screenshots, to be looked at; what they must show, the other tests say."""
+    open_page(browser, page, width=width, scheme=scheme)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    image = base64.b64decode(taken["data"])
+    assert image.startswith(b"\x89PNG")
+    assert pytestconfig.cache is not None
+    (pytestconfig.cache.mkdir("screenshots") / f"{page.stem}-{width}-{scheme}.png").write_bytes(image)
+
+
 CONTRAST = """
 const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
 const lum = c => { const [r, g, b] = c.map(v => linear(v / 255));

@@ -37,17 +37,16 @@ def histogram_svg(edges: Sequence[float], counts: Sequence[float]) -> Markup:
     def x(value: float) -> float:
         return _LEFT + _INNER_WIDTH * (value - low) / (high - low)
 
-    bars = "".join(
-        f"M{x(edge):.1f} {_TOP + _INNER_HEIGHT}v{-_INNER_HEIGHT * count / most:.1f}"
-        f"H{x(after) - 0.6:.1f}V{_TOP + _INNER_HEIGHT}z"
-        for edge, after, count in zip(edges, edges[1:], counts, strict=False)
-        if count
-    )
+    base, wide = _TOP + _INNER_HEIGHT, _INNER_WIDTH / len(counts)
+    steps = "".join(f"V{base - _INNER_HEIGHT * count / most:.0f}h{wide:.2f}" for count in counts)
     decades = range(round(low), round(high) + 1)
     ticks = "".join(_below(x(power), f"{10.0**power:g}×") for power in decades[:: 1 + len(decades) // 8])
     mean = f'<path class="mean" d="M{x(0):.1f} {_TOP}V{_TOP + _INNER_HEIGHT}"/>'
     axis = _named("importance over its mean (log scale)")
-    return _chart("Histogram of importance", f'{_frame()}<path class="area" d="{bars}"/>{mean}{ticks}{axis}')
+    return _chart(
+        "Histogram of importance",
+        f'{_frame()}<path class="area" d="M{_LEFT} {base}{steps}V{base}z"/>{mean}{ticks}{axis}',
+    )
 
 
 def lorenz_svg(points: Sequence[tuple[float, float]]) -> Markup:

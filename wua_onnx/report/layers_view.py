@@ -33,6 +33,7 @@ class LayersView:
     """What the section shows beside the rows of its table.
 
     Attributes:
+        count: how many layers there are.
         shown: how many rows stand in the page.
         cumulated: what can be added up over layers, the first of it in the table.
         words: what these are called.
@@ -41,6 +42,7 @@ class LayersView:
         data: JSON of all layers for the script.
     """
 
+    count: str
     shown: int
     cumulated: tuple[str, ...]
     words: Mapping[str, str]
@@ -54,6 +56,7 @@ def layers_view(audit: Json, rows: Sequence[LayerRow]) -> LayersView:
     layers, attention = audit["layers"], audit.get("attention") or ()
     what = cumulated(layers)
     return LayersView(
+        count=n.count(len(layers)),
         shown=ROWS,
         cumulated=what,
         words=WORDS,
