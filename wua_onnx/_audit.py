@@ -16,7 +16,9 @@ from wua_onnx._result import SCHEMA_VERSION, Audit
 from wua_onnx._sources import Source, opened, with_sample
 from wua_onnx.cost import CostReport
 from wua_onnx.cost.estimates import estimates
-from wua_onnx.diagrams.from_audit import graph_json, neurons_json
+from wua_onnx.diagrams.figure import graph_json
+from wua_onnx.diagrams.from_audit import neurons_json
+from wua_onnx.diagrams.links import links_json
 from wua_onnx.errors import DataError, RunError, WuaError
 from wua_onnx.importance.score import can_score
 from wua_onnx.layers import Layers, find_layers
@@ -250,7 +252,7 @@ def _assemble(
         duplicates=duplicates(source.model),
         attention=tuple(attention),
     )
-    data = {
+    data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "wua_onnx", "version": __version__, "versions": describe.versions()},
         "model": {**describe.describe_model(source.model, checker), **source.origin},
@@ -264,11 +266,9 @@ def _assemble(
         "layers": parts,
         "attention": attention,
         "findings": [finding.to_dict() for finding in findings.find(evidence)],
-        "diagrams": {
-            "graph": graph_json(source.model, report, parts, criteria[0]),
-            "network": neurons_json(layers, statistics, parts),
-        },
+        "diagrams": {**links_json(source.model), "network": neurons_json(layers, statistics, parts)},
     }
+    data["diagrams"]["graph"] = graph_json(data)
     live = {name: LiveLayer(layer, tuple(statistics.get(name, ()))) for name, layer in layers.by_name.items()}
     return Audit(data, live=live, cost=report)
 

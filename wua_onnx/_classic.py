@@ -10,18 +10,17 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx._audit import analyze
-from wua_onnx._drawing import NetworkDrawing, form_of
 from wua_onnx._layer_audit import LayerAudit
 from wua_onnx._sources import opened, with_sample
 from wua_onnx.cost.energy import Constants
 from wua_onnx.diagrams import dot
+from wua_onnx.diagrams.diagram import Diagram, form_of
 from wua_onnx.diagrams.from_audit import feeds
 from wua_onnx.diagrams.neurons import DenseLayer, network_json
 from wua_onnx.errors import DataError, WuaError
 from wua_onnx.importance import layer_metrics, neuron_importance
 from wua_onnx.layers import Layer
 from wua_onnx.model.load import Dims
-from wua_onnx.report.numbers import plural
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -172,24 +171,31 @@ def show(
     path: str | Path | None = None,
     threshold: float = 0.1,
     max_neurons: int = 24,
-) -> NetworkDrawing:
+    pathways: int = 3,
+) -> Diagram:
     """Draw the neurons of a model's dense layers: lines as thick as |weight|, red above `threshold`, gray below.
 
-    Wide layers keep their strongest neurons and connections, and the drawing says how many are left out. Of a model
-    with other layers or branches, the longest run of dense layers that follow each other is drawn.
+    The strongest pathways from input to output are blue, dead neurons crossed. Wide layers keep their strongest neurons
+    and connections, and the drawing says how many are left out. Of a model with other layers or branches, the longest
+    run of dense layers that follow each other is drawn.
 
     Args:
         model: as for `analyze`.
         X: data, to mark dead neurons.
-        path: where to save the drawing (.svg, .png or .dot); not saved by default.
+        path: where to save the drawing (.svg, .png, .dot or .gv); not saved by default.
         threshold: |weight| above which a line is red.
         max_neurons: circles per layer.
+        pathways: how many pathways are blue: those with the largest product of |w|·mean|a|, or of |w| without X.
+
+    Returns:
+        The diagram, a `graphviz.Digraph`; `left_out` says how many connections are not drawn.
 
     Raises:
-        WuaError: the model has no dense layer, or `path` cannot be written.
+        WuaError: a number is below what makes sense, the model has no dense layer, or `path` cannot be written.
     """
-    if max_neurons < 1:
-        raise WuaError(f"show: max_neurons: expected at least 1, got {max_neurons}")
+    if max_neurons < 1 or pathways < 0:
+        name, value, least = ("pathways", pathways, 0) if max_neurons >= 1 else ("max_neurons", max_neurons, 1)
+        raise WuaError(f"show: {name}: expected at least {least}, got {value}")
     if path is not None:
         form_of(Path(path))
     audit = analyze(model, X)
@@ -197,12 +203,10 @@ def show(
     if not run:
         raise WuaError(f"show: expected a model with dense layers, got {audit.model['name']!r} without any")
     stack = [_dense(audit.layers[layer.name]) for layer in run]
-    diagram = network_json(stack, max_neurons=max_neurons, threshold=threshold)
-    drawing = NetworkDrawing(dot.network(diagram), diagram["left_out"])
-    if drawing.left_out:
-        drawing.digraph.attr(label=f"{plural(drawing.left_out, 'connection')} not drawn", fontsize="11")
+    diagram = network_json(stack, max_neurons=max_neurons, threshold=threshold, paths=pathways)
+    drawing = dot.network(diagram, with_legend=True)
     if path is not None:
-        drawing.save(path)
+        drawing.write(path)
     return drawing
 
 

@@ -115,6 +115,11 @@ def _head(layer: Layer) -> Json:
     }
 
 
+def describe_unread(layer: Layer) -> Json:
+    """Return the JSON of a layer without anything that its weights would have to be read for."""
+    return {**_head(layer), "dead_neurons": None, "criteria": {}}
+
+
 def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Sequence[str], memory: Memory) -> Json:
     means = combined_mean(layer, statistics) if statistics else None
     found = {name: measured(layer, name, statistics, memory) for name in criteria if can_score(layer, name, statistics)}

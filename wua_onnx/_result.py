@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 
 from wua_onnx import findings
 from wua_onnx._attention import AttentionAudit
+from wua_onnx._audit_json import SCHEMA_VERSION, read_audit
 from wua_onnx._files import write_text
 from wua_onnx._layer_audit import LayerAudit, LiveLayer
 from wua_onnx.cost import CostReport
-from wua_onnx.errors import DataError, WuaError
+from wua_onnx.errors import WuaError
 from wua_onnx.model import dims as d
 from wua_onnx.model.dim_json import from_json
 
 if TYPE_CHECKING:
-    import graphviz
+    from wua_onnx.diagrams.diagram import Diagram
 
-
-SCHEMA_VERSION = 1
+__all__ = ["SCHEMA_VERSION", "Audit"]
 
 
 class Audit:
@@ -125,16 +125,9 @@ class Audit:
         """Return the audit that `to_json` wrote.
 
         Raises:
-            DataError: the file is no audit of this schema version.
+            DataError: the file is no audit, or one of a schema version that is not known.
         """
-        try:
-            data = json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise DataError(f"{path}: expected the JSON of an audit, got {error}") from error
-        version = data.get("schema_version") if isinstance(data, dict) else None
-        if version != SCHEMA_VERSION:
-            raise DataError(f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {version!r}")
-        return cls(data)
+        return cls(read_audit(path))
 
     def to_html(self, path: str | Path | None = None) -> str:
         """Return the audit as one self-contained page, and write it to `path` where one is given.
@@ -171,20 +164,33 @@ class Audit:
 
             print_profile(self.profile)
 
-    def graph(self) -> graphviz.Digraph:
-        """Return the diagram of the graph, folded to at most 60 boxes."""
-        from wua_onnx.diagrams import dot
+    def graph(
+        self, color: str | None = None, *, detail: str | None = None, depth: int | None = None, limit: int | None = None
+    ) -> Diagram:
+        """Return the diagram of the graph, folded by module and by repetition; its colours are explained in it.
 
-        return dot.graph(self._data["diagrams"]["graph"])
+        Args:
+            color: what decides the colour of a box: "flops", "macs", "bytes", "params", "time" (where the audit has a
+                profile), "redundancy", "utilization", "importance" or "dead"; by default what kind of layer it is.
+            detail: the path of a module to draw instead of the whole ("encoder.layer.0"), or the name of a layer.
+            depth: module scopes that are opened; by default as many as fit.
+            limit: boxes at most: 60 by default, 150 of a module.
 
-    def network(self) -> graphviz.Digraph:
+        Raises:
+            WuaError: there is no such colour, module or depth, or the audit has no figures for the colour.
+        """
+        from wua_onnx._drawing import graph_of
+
+        return graph_of(self._data, color, detail=detail, depth=depth, limit=limit)
+
+    def network(self) -> Diagram:
         """Return the diagram of the neurons; raises WuaError where the model is no stack of dense layers."""
         from wua_onnx.diagrams import dot
 
         diagram = self._data["diagrams"]["network"]
         if diagram is None:
             raise WuaError(f"{self._data['model']['name']}: expected a stack of dense layers, got none to draw")
-        return dot.network(diagram)
+        return dot.network(diagram, with_legend=True)
 
     def _repr_html_(self) -> str:
         from wua_onnx.report.html import render_inline

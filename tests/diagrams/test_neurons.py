@@ -33,7 +33,7 @@ def test_a_small_network_is_shown_whole() -> None:
 
 def test_wide_layers_keep_the_strongest_and_say_how_many_are_left_out() -> None:
     stack = layers(101, 53, 7)
-    network = network_json(stack, max_neurons=11, max_edges=38)
+    network = network_json(stack, max_neurons=11, max_edges=38, paths=0)
     assert [len(layer["neurons"]) for layer in network["layers"]] == [11, 11, 7]
     assert [layer["left_out"] for layer in network["layers"]] == [90, 42, 0]
     assert len(network["edges"]) == 38
@@ -45,7 +45,7 @@ def test_wide_layers_keep_the_strongest_and_say_how_many_are_left_out() -> None:
 
 def test_the_lines_shown_are_the_heaviest_between_the_neurons_shown() -> None:
     stack = layers(13, 17)
-    network = network_json(stack, max_neurons=5, max_edges=9)
+    network = network_json(stack, max_neurons=5, max_edges=9, paths=0)
     rows, columns = ([neuron["index"] for neuron in layer["neurons"]] for layer in network["layers"])
     heaviest = sorted((abs(stack[0][1][i, j]) for i in rows for j in columns), reverse=True)[:9]
     assert sorted((abs(edge["weight"]) for edge in network["edges"]), reverse=True) == heaviest
@@ -69,3 +69,27 @@ def test_zeros_are_no_connection_and_broken_weights_are_not_drawn() -> None:
 def test_bad_stacks(stack: list[DenseLayer], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         network_json(stack)
+
+
+def test_the_neurons_and_lines_of_the_strongest_pathways_are_always_shown() -> None:
+    stack = layers(101, 53, 7)
+    stack[0][1][:, 41] *= 1e-2  # little leads to this neuron or from it, but for one strong pathway
+    stack[0][1][83, 41] = 50
+    stack[1][1][41] = [1e-3, 0.5, 0, 0, 0, 0, 0]
+    network = network_json(stack, max_neurons=3, max_edges=2)
+    [best, *_] = network["paths"]
+    assert best["neurons"] == [83, 41, 1]
+    assert len(network["paths"]) == 3
+    for path in network["paths"]:
+        for k, neuron in enumerate(path["neurons"]):
+            assert neuron in {shown["index"] for shown in network["layers"][k]["neurons"]}
+        for k, ends in enumerate(pairwise(path["neurons"])):
+            assert (k, *ends) in {(edge["layer"], edge["from"], edge["to"]) for edge in network["edges"]}
+
+
+def test_activations_decide_which_pathway_is_strongest() -> None:
+    weight = np.array([[0.5, 0.4]])
+    plain = network_json([("fc", weight, None, None)], paths=1)
+    seen = network_json([("fc", weight, np.array([0.1, 0.9]), None)], paths=1)
+    assert (plain["paths"][0]["neurons"], seen["paths"][0]["neurons"]) == ([0, 0], [0, 1])
+    assert seen["paths"][0]["share"] == pytest.approx(0.36 / 0.41, abs=1e-6)

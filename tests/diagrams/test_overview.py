@@ -41,7 +41,7 @@ def test_a_graph_that_fits_keeps_every_node() -> None:
 @pytest.mark.parametrize("scoped", [True, False])
 def test_repeated_blocks_become_one_box_after_the_first_is_shown(scoped: bool) -> None:
     overview = fold(*transformer(13, scoped), limit=20)
-    label = "h.1 … h.12" if scoped else "LayerNorm … Add"
+    label = "h.[1 … 12]" if scoped else "LayerNorm … Add"
     assert len(overview.boxes) == 8
     assert shape_of(overview)[-2:] == [(label, 12, 60), ("Gemm", 1, 1)]
     assert (overview.folded, overview.inside, len(overview.edges)) == (60, 59, 7)
@@ -49,7 +49,7 @@ def test_repeated_blocks_become_one_box_after_the_first_is_shown(scoped: bool) -
 
 def test_blocks_that_do_not_fit_twice_are_folded_whole() -> None:
     overview = fold(*transformer(13), limit=7)
-    assert shape_of(overview) == [("Gather", 1, 1), ("h.0 … h.12", 13, 65), ("Gemm", 1, 1)]
+    assert shape_of(overview) == [("Gather", 1, 1), ("h.[0 … 12]", 13, 65), ("Gemm", 1, 1)]
 
 
 def test_blocks_of_other_operators_are_not_repetitions() -> None:
@@ -75,7 +75,7 @@ def test_a_module_used_in_two_places_makes_no_cycle() -> None:
 def test_a_node_that_lost_its_scope_does_not_cut_its_block() -> None:
     nodes, edges = transformer(13)
     nodes = [replace(node, path=()) if node.op == "Softmax" else node for node in nodes]
-    assert shape_of(fold(nodes, edges, limit=7)) == [("Gather", 1, 1), ("h.0 … h.12", 13, 65), ("Gemm", 1, 1)]
+    assert shape_of(fold(nodes, edges, limit=7)) == [("Gather", 1, 1), ("h.[0 … 12]", 13, 65), ("Gemm", 1, 1)]
 
 
 def test_free_nodes_in_a_row_are_one_box_unless_they_are_all_there_is() -> None:
@@ -98,6 +98,16 @@ def test_a_box_of_one_node_has_the_name_of_the_node() -> None:
 def test_a_node_between_two_uses_of_one_module_is_not_in_it() -> None:
     nodes, edges = chain([("relu",), (), ("relu",), ("conv",), ("conv",)], ["Relu", "Add", "Relu", "Conv", "Mul"])
     assert [box.label for box in fold(nodes, edges, limit=4).boxes] == ["relu", "Add", "relu", "conv"]
+
+
+@pytest.mark.parametrize(("inputs", "expected"), [(3, ["i0", "i1", "i2"]), (7, ["7 inputs"])])
+def test_inputs_and_outputs_keep_their_own_boxes_unless_they_are_many(inputs: int, expected: list[str]) -> None:
+    before = [Node(id=f"i{i}", path=(), op="input", label=f"i{i}", end=True) for i in range(inputs)]
+    nodes, edges = transformer(13)
+    overview = fold([*before, *nodes, Node(id="y", path=(), op="output", label="y", end=True)], edges, limit=17)
+    assert [box.label for box in overview.boxes[: len(expected)]] == expected
+    assert overview.boxes[-1].nodes == ("y",)
+    assert "y" not in overview.boxes[-2].nodes
 
 
 def test_edges_between_the_same_boxes_are_joined_and_counted() -> None:

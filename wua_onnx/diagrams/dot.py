@@ -1,72 +1,33 @@
-"""JSON of a diagram -> DOT text. Ids are generated or checked, labels escaped: nothing of a model is markup here."""
+"""JSON of a graph diagram -> DOT text. Ids are generated, labels escaped: nothing of a model is markup here."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import graphviz
 
-from wua_onnx._text import shortened, visible
+from wua_onnx._text import visible
+from wua_onnx.diagrams import legend, marks
 from wua_onnx.diagrams import palette as p
+from wua_onnx.diagrams.circles import network
+from wua_onnx.diagrams.diagram import Diagram
+from wua_onnx.diagrams.figure import DETAIL_LIMIT
+from wua_onnx.diagrams.metrics import METRICS, Metric
+from wua_onnx.diagrams.overview import LIMIT
 from wua_onnx.diagrams.palette import kind_of
+from wua_onnx.diagrams.stubs import Stub, long_edges
+
+__all__ = ["MAX_BOXES", "graph", "network"]
 
 Json = Mapping[str, Any]
 
-MAX_BOXES = 60
-_LINE = 34  # characters of a line in a box
-_COLUMN, _ROW = 2.6, 0.42  # inches between layers and between neurons
-_THIN, _THICK = 0.4, 3.2  # points
-
-
-def graph(diagram: Json, links: Mapping[str, str] | None = None) -> graphviz.Digraph:
-    """Return the drawing of `diagrams.graph` of an audit.
-
-    Args:
-        diagram: boxes and edges; at most the first `MAX_BOXES` boxes are drawn, and a last box counts the rest.
-        links: label of a box -> fragment to link to, such as `#layer-3`.
-    """
-    digraph = graphviz.Digraph("graph", graph_attr=_GRAPH, node_attr=_BOX, edge_attr=_ARROW)
-    boxes = list(diagram["boxes"])
-    names = {str(box["id"]): f"b{index}" for index, box in enumerate(boxes[:MAX_BOXES])}
-    for name, box in zip(names.values(), boxes, strict=False):
-        _draw_box(digraph, name, box, _fragment((links or {}).get(box["label"])))
-    if len(boxes) > MAX_BOXES:
-        digraph.node("more", f"+ {len(boxes) - MAX_BOXES:,} more", shape="plaintext", style="", **{"class": "caption"})
-    for edge in diagram["edges"]:
-        tail, head = names.get(str(edge["from"])), names.get(str(edge["to"]))
-        if tail and head:
-            text = edge.get("label") or ""
-            digraph.edge(tail, head, label=_label(text), tooltip=_tooltip(text or " "))
-    return digraph
-
-
-def network(diagram: Json) -> graphviz.Digraph:
-    """Return the drawing of `diagrams.network`: circles by layer, lines as thick as |weight|.
-
-    Lines are red where |weight| exceeds the diagram's threshold, gray elsewhere; dead neurons are dashed and
-    crossed. Positions are fixed, so the drawing takes no layout.
-    """
-    digraph = graphviz.Digraph(
-        "network", engine="neato", graph_attr=_NETWORK, node_attr=_CIRCLE, edge_attr={"arrowhead": "none"}
-    )
-    layers = diagram["layers"]
-    tallest = max((_places(layer) for layer in layers), default=0)
-    for index, layer in enumerate(layers):
-        _draw_column(digraph, index, layer, tallest)
-    known = {f"n{k}_{neuron['index']}" for k, layer in enumerate(layers) for neuron in layer["neurons"]}
-    heaviest = max((abs(edge["weight"]) for edge in diagram["edges"]), default=0.0) or 1.0
-    for edge in sorted(diagram["edges"], key=lambda e: abs(e["weight"])):
-        ends = f"n{edge['layer']}_{edge['from']}", f"n{edge['layer'] + 1}_{edge['to']}"
-        if known.issuperset(ends):
-            _draw_line(digraph, *ends, edge["weight"], heaviest, diagram["threshold"])
-    return digraph
-
-
+MAX_BOXES = LIMIT
 _GRAPH = {
     "rankdir": "TB", "bgcolor": "transparent", "nodesep": "0.3", "ranksep": "0.32", "pad": "0.1",
-    "fontname": p.FONT, "charset": "UTF-8", "tooltip": "graph of the model",
+    "fontname": p.FONT, "fontsize": "11", "fontcolor": p.INK, "labelloc": "t", "charset": "UTF-8",
+    "tooltip": "graph of the model",
 }  # fmt: skip
 _BOX = {
     "shape": "box", "style": "rounded,filled", "fontname": p.FONT, "fontsize": "11", "fontcolor": p.INK,
@@ -75,87 +36,147 @@ _BOX = {
 _ARROW = {
     "color": p.LINE, "fontname": p.FONT, "fontsize": "9", "fontcolor": p.MUTED, "arrowsize": "0.6", "penwidth": "1",
 }  # fmt: skip
-_NETWORK = {
-    "bgcolor": "transparent", "splines": "line", "outputorder": "edgesfirst", "pad": "0.2", "fontname": p.FONT,
-    "notranslate": "true", "charset": "UTF-8", "tooltip": "neurons of the model",
-}  # fmt: skip
-_CIRCLE = {
-    "shape": "circle", "style": "filled", "fixedsize": "true", "width": "0.28", "fontname": p.FONT, "fontsize": "8",
-    "fontcolor": p.INK, "color": p.LINE, "fillcolor": p.KINDS["dense"],
+_STUB = {
+    "shape": "plaintext", "style": "", "fontsize": "9", "fontcolor": p.MUTED, "class": "caption", "height": "0.2",
+    "margin": "0.04,0.02",
 }  # fmt: skip
 
 
-def _draw_box(digraph: graphviz.Digraph, name: str, box: Json, link: str | None) -> None:
-    kind, count = kind_of(box.get("kind")), box.get("count", 1)
-    label, detail = _label(box["label"]), _label(box.get("detail") or "")
-    title = label if count == 1 else f"{label} × {count:,}"
-    lines = [title] if detail in ("", label) else [title, detail]
-    link_attributes = {"href": link} if link else {}
-    digraph.node(
+def graph(
+    diagram: Json, links: Mapping[str, str] | None = None, *, color: str | None = None, with_legend: bool = False
+) -> Diagram:
+    """Return the drawing of a graph diagram, `diagrams.graph` of an audit for instance.
+
+    Args:
+        diagram: boxes and edges; at most 60 boxes are drawn, 150 of a module, and a last box counts the rest.
+        links: label of a box -> fragment to link to; by default a box of a layer leads to `#layer-3`, for instance.
+        color: the metric that decides the colours (a name in `METRICS`); by default the kind of each box does.
+        with_legend: whether the drawing says what its colours mean.
+    """
+    drawing = Diagram("graph", graph_attr=_GRAPH, node_attr=_BOX, edge_attr=_ARROW)
+    most = DETAIL_LIMIT if diagram.get("of") is not None else MAX_BOXES
+    boxes, rest = diagram["boxes"][:most], len(diagram["boxes"]) - most
+    colours = _colours(boxes, color)
+    for index, box in enumerate(boxes):
+        _box(drawing, f"b{index}", box, colours, _link(box, links))
+    if rest > 0:
+        drawing.node("more", f"+ {rest:,} more", shape="plaintext", style="", **{"class": "caption"})
+    _edges(drawing, boxes, diagram["edges"])
+    if with_legend and boxes:
+        drawing.attr(label=colours.legend(boxes))
+    return drawing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Colours:
+    """How boxes are coloured: by their kind, or by a metric that goes from `low` to `high`."""
+
+    metric: Metric | None = None
+    low: float = 0.0
+    high: float = 0.0
+
+    def value(self, box: Json) -> float | None:
+        """Return the figure that decides the colour of a box; None where it has none."""
+        found = (box.get("values") or {}).get(self.metric.name) if self.metric else None
+        return float(found) if isinstance(found, int | float) else None
+
+    def look(self, box: Json) -> tuple[str, str]:
+        """Return the class of a box and its colour."""
+        value = self.value(box)
+        if self.metric is None:
+            kind = kind_of(box.get("kind"))
+            return kind, p.KINDS[kind]
+        if value is None:
+            return "other", p.KINDS["other"]
+        step = p.step_of(value, self.low, self.high)
+        return f"s{step}", p.RAMP[step]
+
+    def legend(self, boxes: Sequence[Json]) -> str:
+        """Return what the colours mean."""
+        if self.metric is None:
+            return legend.kinds(kind_of(box.get("kind")) for box in boxes)
+        return legend.ramp(self.metric, self.low, self.high, any(self.value(box) is None for box in boxes))
+
+
+def _colours(boxes: Sequence[Json], color: str | None) -> _Colours:
+    """Return the colours of `boxes`: shares and amounts begin at 0, ratios at the smallest that there is."""
+    if color is None:
+        return _Colours()
+    metric = METRICS[color]
+    values = [value for box in boxes if (value := _Colours(metric=metric).value(box)) is not None]
+    low = min(values, default=0.0) if metric.form == "ratio" else 0.0
+    return _Colours(metric=metric, low=low, high=max(values, default=0.0))
+
+
+def _link(box: Json, links: Mapping[str, str] | None) -> str | None:
+    if links is not None:
+        return marks.fragment(links.get(box["label"]))
+    return f"#layer-{box['layer']}" if isinstance(box.get("layer"), int) else None
+
+
+def _box(drawing: Diagram, name: str, box: Json, colours: _Colours, link: str | None) -> None:
+    css, colour = colours.look(box)
+    label, detail = marks.label(box["label"]), marks.label(box.get("detail") or "")
+    title = marks.lines(_title(box, label))
+    drawing.node(
         name,
-        graphviz.nohtml("\\n".join(lines)),
-        fillcolor=p.KINDS[kind],
-        tooltip=_tooltip(" · ".join(_hover(box))),
-        **{"class": kind},
-        **link_attributes,
+        title if detail in ("", label) else marks.lines(title, detail),
+        id=name,
+        fillcolor=colour,
+        tooltip=marks.tooltip(" · ".join(_hover(box))),
+        **{"class": css},
+        **({"href": link} if link else {}),
     )
+
+
+def _title(box: Json, label: Any) -> str:
+    count = box.get("count", 1)
+    return f"{label} × {count:,}" if isinstance(count, int) and count != 1 else str(label)
 
 
 def _hover(box: Json) -> list[str]:
-    parts = [visible(box["label"]), visible(box.get("detail") or "")]
-    for key, noun in (("share", "of the MACs"), ("redundancy", "redundancy")):
-        if isinstance(box.get(key), int | float):
-            parts.append(f"{100 * box[key]:.1f} % {noun}")
-    return [part for part in parts if part]
+    """Return the name in full and every figure of a box."""
+    parts = [visible(box["label"], 80), visible(box.get("detail") or "", 60)]
+    for name, value in (box.get("values") or {}).items():
+        if name in METRICS and isinstance(value, int | float):
+            metric = METRICS[name]
+            of = f"of {metric.label}" if metric.form == "share" else metric.label
+            parts.append(f"{metric.text(value)} {of}")
+    return [part for part in dict.fromkeys(parts) if part]
 
 
-def _draw_column(digraph: graphviz.Digraph, index: int, layer: Json, tallest: int) -> None:
-    x, top = index * _COLUMN, _ROW * (_places(layer) - 1) / 2
-    for place, neuron in enumerate(layer["neurons"]):
-        _draw_neuron(digraph, f"n{index}_{neuron['index']}", neuron, f"{x:.2f},{top - _ROW * place:.2f}!")
-    caption = {"shape": "plaintext", "style": "", "fixedsize": "false", "class": "caption", "fontcolor": p.MUTED}
-    if layer["left_out"]:
-        position = f"{x:.2f},{top - _ROW * len(layer['neurons']):.2f}!"
-        digraph.node(f"more{index}", f"+ {layer['left_out']:,} more", pos=position, **caption, fontsize="10")
-    below = f"{x:.2f},{-_ROW * (tallest / 2 + 0.9):.2f}!"
-    digraph.node(f"name{index}", _label(layer["name"], 24), pos=below, **caption, fontsize="11")
+def _edges(drawing: Diagram, boxes: Sequence[Json], edges: Sequence[Json]) -> None:
+    """Draw the edges between boxes, those over many ranks as stubs."""
+    index = {str(box["id"]): i for i, box in enumerate(boxes)}
+    shown = [edge for edge in edges if str(edge["from"]) in index and str(edge["to"]) in index]
+    ends = [(index[str(edge["from"])], index[str(edge["to"])]) for edge in shown]
+    stubs = long_edges(len(boxes), ends)
+    cut = {at for stub in stubs for at in stub.edges}
+    for at, (edge, (tail, head)) in enumerate(zip(shown, ends, strict=True)):
+        if at not in cut:
+            _edge(drawing, f"b{tail}", f"b{head}", edge)
+    for stub in stubs:
+        _stub_pairs(drawing, stub, boxes, [(shown[at], ends[at][1]) for at in stub.edges])
 
 
-def _draw_neuron(digraph: graphviz.Digraph, name: str, neuron: Json, position: str) -> None:
-    value, dead = neuron.get("value"), neuron.get("dead")
-    state = "dead" if dead else "not recorded" if value is None else f"mean activation {value:.4g}"
-    look = {"style": "dashed", "color": p.STRONG, "fontcolor": p.STRONG} if dead else {}
-    label, css = ("×", "neuron dead") if dead else ("", "neuron dense")
-    digraph.node(name, label, pos=position, tooltip=f"neuron {neuron['index']}: {state}", **look, **{"class": css})
+def _edge(drawing: Diagram, tail: str, head: str, edge: Json, **look: str) -> None:
+    text = edge.get("label") or ""
+    label = graphviz.nohtml(f" {marks.label(text)} ") if text else ""
+    drawing.edge(tail, head, label=label, tooltip=marks.tooltip(text or " "), **look)
 
 
-def _draw_line(
-    digraph: graphviz.Digraph, tail: str, head: str, weight: float, heaviest: float, threshold: float
-) -> None:
-    strong = abs(weight) > threshold
-    digraph.edge(
-        tail,
-        head,
-        color=p.STRONG if strong else p.WEAK,
-        penwidth=f"{_THIN + (_THICK - _THIN) * abs(weight) / heaviest:.2f}",
-        tooltip=f"weight {weight:.4g}",
-        **{"class": "strong" if strong else "weak"},
-    )
+def _stub_pairs(drawing: Diagram, stub: Stub, boxes: Sequence[Json], readers: Sequence[tuple[Json, int]]) -> None:
+    """Draw the end of long edges at the box they leave, and their other ends where they arrive."""
+    to = f"{len(readers):,} boxes" if len(readers) > 1 else _name(boxes[readers[0][1]])
+    drawing.node(f"o{stub.mark}", marks.label(f"[{stub.mark}] to {to}"), **_STUB)
+    _edge(drawing, f"b{stub.source}", f"o{stub.mark}", {"label": ""}, style="dashed")
+    for edge, target in readers:
+        name = f"i{stub.mark}_{target}"
+        drawing.node(name, marks.label(f"[{stub.mark}] from {_name(boxes[stub.source])}"), **_STUB)
+        _edge(drawing, name, f"b{target}", edge, style="dashed")
 
 
-def _places(layer: Json) -> int:
-    return len(layer["neurons"]) + bool(layer["left_out"])
-
-
-def _label(text: object, limit: int = _LINE) -> Any:
-    """Return `text` so that DOT shows it as it is: no escape sequence, no entity, no HTML-like label."""
-    return graphviz.escape(shortened(text, limit).replace("&", "&amp;"))
-
-
-def _tooltip(text: object) -> Any:
-    """Return `text` for a tooltip. Graphviz reads escapes there once or twice, by version: none may be left."""
-    return graphviz.nohtml(visible(text).replace("&", "&amp;").replace("\\", "⧵"))
-
-
-def _fragment(link: str | None) -> str | None:
-    return link if link and re.fullmatch(r"#[A-Za-z][\w.-]*", link, re.ASCII) else None
+def _name(box: Json) -> str:
+    """Return the label of a box without the word that says on which side of a module it lies."""
+    label = str(box["label"])
+    return label.removeprefix("from ").removeprefix("to ") if box.get("kind") == "outside" else label

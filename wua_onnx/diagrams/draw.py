@@ -25,7 +25,7 @@ _MAX_DOT, _MAX_DRAWING = 4_000_000, 32_000_000  # bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A drawing ready to stand inside a page, or the reason why there is none."""
+    """A drawing ready to stand inside a page, or the reason why there is none, or why it is a simpler one."""
 
     svg: str | None
     reason: str | None
@@ -33,7 +33,7 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The bytes of a PNG, or the reason why there are none."""
+    """The bytes of a PNG, or the reason why there are none, or why they are of a simpler drawing."""
 
     png: bytes | None
     reason: str | None
@@ -43,7 +43,8 @@ def to_svg(digraph: Any, timeout: float = TIMEOUT, prefix: str = "wua") -> Drawi
     """Return `digraph` (a `graphviz.Digraph`) as SVG that refers to nothing outside itself and holds no script.
 
     Args:
-        digraph: its `source` is drawn with its `engine`.
+        digraph: its `source` is drawn with its `engine`; where that takes too long, what its attribute
+            `simpler` makes is drawn, if it has one.
         timeout: seconds until the child process is killed.
         prefix: put before every id, so that several drawings can stand in one page.
     """
@@ -51,37 +52,50 @@ def to_svg(digraph: Any, timeout: float = TIMEOUT, prefix: str = "wua") -> Drawi
     if drawn is None:
         return Drawing(svg=None, reason=reason)
     try:
-        return Drawing(svg=inline(drawn.decode("utf-8", "replace"), prefix), reason=None)
+        return Drawing(svg=inline(drawn.decode("utf-8", "replace"), prefix), reason=reason)
     except DrawingError as error:
         return Drawing(svg=None, reason=str(error))
 
 
 def to_png(digraph: Any, timeout: float = TIMEOUT) -> Picture:
-    """Return `digraph` as a PNG, drawn as `to_svg` draws."""
+    """Return `digraph` as a PNG on white, drawn as `to_svg` draws."""
     png, reason = _draw(digraph, "png", timeout)
     return Picture(png=png, reason=reason)
 
 
 def _draw(digraph: Any, form: str, timeout: float) -> tuple[bytes | None, str | None]:
+    """Return the drawing, and why there is none or a simpler one."""
+    drawn, reason, late = _drawn(digraph, form, timeout)
+    simpler = getattr(digraph, "simpler", None)
+    if not late or simpler is None:
+        return drawn, reason
+    drawn, other, _ = _drawn(simpler(), form, timeout)
+    return drawn, f"{reason}: more of it is folded" if drawn is not None else other
+
+
+def _drawn(digraph: Any, form: str, timeout: float) -> tuple[bytes | None, str | None, bool]:
+    """Return the drawing, or why there is none, and whether that is because it takes too long."""
     source, engine = digraph.source.encode("utf-8"), digraph.engine
     command = _command(form, engine if engine in ENGINES else "dot")
     if command is None:
-        return None, f"no diagram is drawn: neither pygraphviz nor the dot program is installed ({INSTALL})"
+        missing = f"no diagram is drawn: neither pygraphviz nor the dot program is installed ({INSTALL})"
+        return None, missing, False
     if len(source) > _MAX_DOT:
-        return None, f"the diagram is too large to draw: {len(source):,} bytes of DOT, the limit is {_MAX_DOT:,}"
+        large = f"the diagram is too large to draw: {len(source):,} bytes of DOT, the limit is {_MAX_DOT:,}"
+        return None, large, True
     try:
         done = subprocess.run(
             command, input=source, capture_output=True, timeout=timeout, env=_environment(), check=False
         )
     except subprocess.TimeoutExpired:
-        return None, f"drawing took longer than its limit of {timeout:g} s"
+        return None, f"drawing took longer than its limit of {timeout:g} s", True
     except OSError as error:
-        return None, f"drawing failed: {error.strerror}"
+        return None, f"drawing failed: {error.strerror}", False
     if done.returncode or not done.stdout:
-        return None, f"drawing failed with exit code {done.returncode}"
+        return None, f"drawing failed with exit code {done.returncode}", False
     if len(done.stdout) > _MAX_DRAWING:
-        return None, f"the drawing is too large: {len(done.stdout):,} bytes, the limit is {_MAX_DRAWING:,}"
-    return done.stdout, None
+        return None, f"the drawing is too large: {len(done.stdout):,} bytes, the limit is {_MAX_DRAWING:,}", True
+    return done.stdout, None, False
 
 
 def _command(form: str, engine: str) -> list[str] | None:
@@ -89,7 +103,8 @@ def _command(form: str, engine: str) -> list[str] | None:
     if importlib.util.find_spec("pygraphviz") is not None:
         return [sys.executable, "-P", "-m", "wua_onnx.diagrams.draw", form, engine]
     program = shutil.which("dot")
-    return [program, f"-T{form}", f"-K{engine}"] if program else None
+    look = ["-Gbgcolor=white", "-Gdpi=144"] if form == "png" else []
+    return [program, f"-T{form}", f"-K{engine}", *look] if program else None
 
 
 def _environment() -> dict[str, str]:
@@ -105,6 +120,8 @@ def main(arguments: list[str]) -> int:
 
     form, engine = arguments
     graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
+    if form == "png":
+        graph.graph_attr.update(bgcolor="white", dpi="144")
     sys.stdout.buffer.write(graph.draw(format=form, prog=engine))
     return 0
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from wua_onnx.diagrams.scopes import Block, blocks
 
 LIMIT = 60
+_ROOM_FOR_ENDS = 5  # inputs may take up a fifth of the boxes, and so may outputs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +27,7 @@ class Node:
         op: its operator.
         label: its own name, or its operator where it has none.
         cost: its MACs; None where they are unknown.
+        end: whether it is no node but what stands before or after all of them: an input or an output.
     """
 
     id: str
@@ -32,6 +35,7 @@ class Node:
     op: str
     label: str
     cost: int | None = None
+    end: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,11 +49,15 @@ class Edge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A run of nodes, `count` times the same block: `nodes` are the ids of all of them, in file order."""
+    """A run of nodes, `count` times the same block: `nodes` are the ids of all of them, in file order.
+
+    `module` is the path of the module that it is, of the first one where it repeats; "" where it is none.
+    """
 
     label: str
     nodes: tuple[str, ...]
     count: int = 1
+    module: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,35 +89,53 @@ class Overview:
     left_out: int
 
 
-def fold(nodes: Sequence[Node], edges: Sequence[Edge], limit: int = LIMIT) -> Overview:
-    """Return the graph in at most `limit` boxes.
+def fold(nodes: Sequence[Node], edges: Sequence[Edge], limit: int = LIMIT, depth: int | None = None) -> Overview:
+    """Return the graph in at most `limit` boxes, with modules opened `depth` scopes deep or as deep as fits.
 
     A graph that fits keeps every node. A larger one begins as its outermost modules, with runs of equal blocks
-    folded into one box; then the largest boxes are opened, one after the other, as long as the result fits.
+    folded into one box; then the largest boxes are opened, one after the other, as long as the result fits. Inputs and
+    outputs keep boxes of their own, unless they are many.
 
     Raises:
         ValueError: two nodes have the same id, or `limit` is below 1.
     """
-    position = {node.id: index for index, node in enumerate(nodes)}
-    if len(position) != len(nodes) or limit < 1:
+    if len({node.id for node in nodes}) != len(nodes) or limit < 1:
         raise ValueError(f"overview: expected unique ids and a limit of 1 or more, got limit {limit}")
-    if len(nodes) <= limit:
-        boxes = tuple(Box(label=node.label, nodes=(node.id,)) for node in nodes)
+    if len(nodes) <= limit and depth is None:
+        boxes = [Box(label=node.label, nodes=(node.id,)) for node in nodes]
     else:
-        links = [
-            (position[e.source], position[e.target]) for e in edges if e.source in position and e.target in position
-        ]
-        opened = _open(blocks(nodes, links, limit), limit)
-        boxes = tuple(_box(block, nodes) for block in opened)
+        boxes = _folded(nodes, edges, limit, depth)
     owner = {node: index for index, box in enumerate(boxes) for node in box.nodes}
     shown, inside, left_out = _edges(edges, owner)
     return Overview(
-        boxes=boxes,
+        boxes=tuple(boxes),
         edges=shown,
         folded=sum(len(box.nodes) for box in boxes if len(box.nodes) > 1),
         inside=inside,
         left_out=left_out,
     )
+
+
+def _folded(nodes: Sequence[Node], edges: Sequence[Edge], limit: int, depth: int | None) -> list[Box]:
+    """Return at most `limit` boxes: the ends, and between them the nodes, folded."""
+    first = sum(1 for _ in takewhile(lambda node: node.end, nodes))
+    last = sum(1 for _ in takewhile(lambda node: node.end, reversed(nodes[first:])))
+    before, inner, after = nodes[:first], nodes[first : len(nodes) - last], nodes[len(nodes) - last :]
+    ends = [_ends(before, limit), _ends(after, limit)]
+    room = limit - len(ends[0]) - len(ends[1])
+    if room < 1:
+        return [Box(label=f"{len(nodes):,} nodes", nodes=tuple(node.id for node in nodes))]
+    position = {node.id: index for index, node in enumerate(inner)}
+    links = [(position[e.source], position[e.target]) for e in edges if e.source in position and e.target in position]
+    opened = _open(blocks(inner, links, room, depth), room)
+    return [*ends[0], *(_box(block, inner) for block in opened), *ends[1]]
+
+
+def _ends(nodes: Sequence[Node], limit: int) -> list[Box]:
+    """Return a box for each input or output; one for all where they would take up much of the drawing."""
+    if len(nodes) <= max(limit // _ROOM_FOR_ENDS, 1):
+        return [Box(label=node.label, nodes=(node.id,)) for node in nodes]
+    return [Box(label=f"{len(nodes):,} {nodes[0].op}s", nodes=tuple(node.id for node in nodes))]
 
 
 def _open(start: Sequence[Block], limit: int) -> list[Block]:
@@ -143,7 +169,8 @@ def _box(block: Block, nodes: Sequence[Node]) -> Box:
     only = members[0] if len(members) == 1 else None
     named = only is not None and (only.label != only.op or not block.label)
     label = only.label if only is not None and named else block.label
-    return Box(label=label, nodes=tuple(node.id for node in members), count=block.count)
+    ids = tuple(node.id for node in members)
+    return Box(label=label, nodes=ids, count=block.count, module="" if only is not None else block.module)
 
 
 def _edges(edges: Sequence[Edge], owner: dict[str, int]) -> tuple[tuple[BoxEdge, ...], int, int]:

@@ -35,6 +35,7 @@ class Scoped(Protocol):
 class Block:
     """Nodes `start` to `stop`, `count` times the same; `children` are what it opens into, if it does.
 
+    `module` is the path of the module that they are, of the first one where they repeat; "" where they are none.
     `minor` blocks hold free work only: reshapes, masks, indices.
     """
 
@@ -42,6 +43,7 @@ class Block:
     start: int
     stop: int
     count: int = 1
+    module: str = ""
     minor: bool = False
     children: tuple[Block, ...] = ()
 
@@ -50,17 +52,23 @@ Path = tuple[str, ...]
 Links = Iterable[tuple[int, int]]
 
 
-def blocks(nodes: Sequence[Scoped], links: Links, limit: int) -> tuple[Block, ...]:
-    """Return at most `limit` outermost blocks of `nodes`, which are in file order; `links` are edges by position."""
-    tree = _Tree(nodes, frozenset(links), limit)
+def blocks(nodes: Sequence[Scoped], links: Links, limit: int, depth: int | None = None) -> tuple[Block, ...]:
+    """Return at most `limit` outermost blocks of `nodes`, which are in file order.
+
+    `links` are edges by position. With a `depth`, modules open so many scopes deep, and those without modules in them
+    stay closed.
+    """
+    tree = _Tree(nodes, frozenset(links), limit, depth)
     return tree.children(0, len(nodes), 0)
 
 
 class _Tree:
     """The nodes, their edges, and the number of blocks that may stand side by side."""
 
-    def __init__(self, nodes: Sequence[Scoped], links: frozenset[tuple[int, int]], limit: int) -> None:
-        self.nodes, self.limit = nodes, limit
+    def __init__(
+        self, nodes: Sequence[Scoped], links: frozenset[tuple[int, int]], limit: int, deepest: int | None
+    ) -> None:
+        self.nodes, self.limit, self.deepest = nodes, limit, deepest
         self.paths = _adopted([node.path for node in nodes])
         self.next_to: dict[int, list[int]] = {}
         for source, target in links:
@@ -87,12 +95,14 @@ class _Tree:
     def _block(self, start: int, stop: int, depth: int) -> Block:
         scope = self._scope(start, depth)
         label = ".".join(self.paths[start][: depth + 1]) if scope is not None else ""
-        inner = self.children(start, stop, depth + 1) if stop - start > 1 else ()
+        inner = self.children(start, stop, depth + 1) if stop - start > 1 and depth + 1 != self.deepest else ()
+        if self.deepest is not None and not any(block.module for block in inner):
+            inner = ()
         if len(inner) == 1:
             if inner[0].count > 1:
                 return inner[0]
             inner = inner[0].children
-        return Block(label=label, start=start, stop=stop, children=inner)
+        return Block(label=label, start=start, stop=stop, module=label, children=inner)
 
     def _ops(self, block: Block) -> tuple[str, ...]:
         return tuple(node.op for node in self.nodes[block.start : block.stop])
@@ -183,17 +193,24 @@ def _common(first: Path, second: Path) -> Path:
 
 
 def _repeat(run: Sequence[Block]) -> Block:
-    """Return one block for a run of equal ones; it opens into the first and the rest."""
+    """Return one block for a run of equal ones; it opens into what is in the first, and the rest."""
     if len(run) == 1:
         return run[0]
     first, last = run[0], run[-1]
-    rest = Block(label=_span(run[1:]), start=run[1].start, stop=last.stop, count=len(run) - 1)
-    return Block(label=_span(run), start=first.start, stop=last.stop, count=len(run), children=(first, rest))
+    rest = replace(run[1], label=_span(run[1:]), stop=last.stop, count=len(run) - 1, children=())
+    children = (*first.children, rest) if first.children else ()
+    return replace(first, label=_span(run), stop=last.stop, count=len(run), children=children)
 
 
 def _span(run: Sequence[Block]) -> str:
+    """Return the label of a run: h.[1 … 11] where only the last part of a module's path differs."""
     first, last = run[0].label, run[-1].label
-    return f"{first} … {last}" if first != last else first
+    parent, dot, start = first.rpartition(".")
+    if first == last:
+        return first
+    if parent and run[0].module and last.startswith(parent + dot):
+        return f"{parent}.[{start} … {last.removeprefix(parent + dot)}]"
+    return f"{first} … {last}"
 
 
 def _reach(codes: np.ndarray[tuple[int], np.dtype[np.int_]]) -> list[list[int]]:
