@@ -85,7 +85,8 @@ def describe_layers(
 
     def describe(name: str) -> Json:
         layer = layers.by_name[name]
-        places = [index.get(id(use.node.node)) for use in layer.uses]
+        # The steps of a recurrent layer may read one product.
+        places = [index.get(node) for node in dict.fromkeys(id(use.node.node) for use in layer.uses)]
         known = [cost.by_node[place].cost.macs for place in places if place is not None]
         # What a node inside of a branch or a loop costs is part of the operator around it.
         macs = to_json(total(known)) if len(known) == len(places) else None
@@ -103,7 +104,7 @@ def _head(layer: Layer) -> Json:
         "name": layer.name,
         "kind": layer.kind,
         "op": layer.uses[0].node.op_type,
-        "nodes": [use.node.name for use in layer.uses],
+        "nodes": list(dict.fromkeys(use.node.name for use in layer.uses)),
         "uses": len(layer.uses),
         "weight": clean(layer.weight_name),
         "dtype": layer.dtype.name,

@@ -231,3 +231,11 @@ def test_other_criteria_and_statistics(form: str) -> None:
         norms = np.sqrt(np.square(data()).sum((0, 1)))
         expected = np.abs(canonical(proto)["k"]) * norms
         np.testing.assert_allclose(audit.layers["k"].scores["wanda"], expected, rtol=1e-5)
+
+
+def test_a_product_that_all_steps_read_costs_once() -> None:
+    once, unrolled = (wua.analyze(written_out("LSTM", form)).layers["k"] for form in FORMS[-2:])
+    assert (once.uses, unrolled.uses) == (1, 5)
+    assert unrolled.nodes == once.nodes
+    assert str(unrolled.macs) == str(once.macs)
+    assert str(once.macs).endswith("*N")
