@@ -91,7 +91,7 @@ class Model:
                 pending.pop()
                 continue
             yield node
-            inner = [graph for attribute in node.attributes.values() for graph in _subgraphs(attribute)]
+            inner = [graph for attribute in node.attributes.values() for graph in subgraphs(attribute)]
             pending.extend(iter(graph) for graph in reversed(inner))
 
     @cached_property
@@ -104,7 +104,7 @@ class Model:
         """Every value that depends on constants only, so that it is computed once at load; inner graphs included."""
         known: set[ir.Value] = set(self.ir_model.graph.initializers.values())
         for node in self.all_nodes():
-            inner = [graph for attribute in node.attributes.values() for graph in _subgraphs(attribute)]
+            inner = [graph for attribute in node.attributes.values() for graph in subgraphs(attribute)]
             known.update(value for graph in inner for value in graph.initializers.values())
             known.update(state for graph in inner for state in graph.inputs if self.carried.get(state) in known)
             if node.op_type in _RANDOM or inner:
@@ -204,12 +204,13 @@ def reads(node: ir.Node) -> Iterator[ir.Value]:
         current = pending.pop()
         yield from (value for value in current.inputs if value is not None)
         for attribute in current.attributes.values():
-            for graph in _subgraphs(attribute):
+            for graph in subgraphs(attribute):
                 yield from graph.outputs
                 pending.extend(graph)
 
 
-def _subgraphs(attribute: ir.Attr) -> tuple[ir.Graph, ...]:
+def subgraphs(attribute: ir.Attr) -> tuple[ir.Graph, ...]:
+    """Return the graphs that an attribute holds."""
     if attribute.type == ir.AttributeType.GRAPH:
         return (attribute.as_graph(),)
     return tuple(attribute.as_graphs()) if attribute.type == ir.AttributeType.GRAPHS else ()

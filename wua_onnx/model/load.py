@@ -17,7 +17,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from wua_onnx.errors import ModelError, NotOnnxError, ShapeError
-from wua_onnx.model import computed_shapes, external, inlining, loops, more_shapes, sparse, symbols, wire
+from wua_onnx.model import computed_shapes, external, inlining, loops, more_shapes, sparse, symbols, wire, wiring
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import check_size, clean
 
@@ -46,7 +46,7 @@ def load(model: Any, *, dims: Dims | None = None) -> Model:
 
     Raises:
         NotOnnxError: the file is something else.
-        ModelError: the file is damaged, or breaks a limit, or keeps data outside its folder.
+        ModelError: the file is damaged or breaks a limit, keeps data outside its folder, or its nodes go in a circle.
         ShapeError: `dims` names no dimension of the model, or contradicts a fixed one.
     """
     ir_model, path = _read(model)
@@ -75,6 +75,7 @@ def load(model: Any, *, dims: Dims | None = None) -> Model:
 
 def _read(model: Any) -> tuple[ir.Model, Path | None]:
     if isinstance(model, ir.Model):
+        wiring.check_order(model)
         return model.clone(), None
     if isinstance(model, onnx.ModelProto):
         return _from_proto(model, "model"), None
@@ -130,13 +131,16 @@ def _recognise(head: bytes, problem: object) -> str:
 
 def _from_proto(proto: onnx.ModelProto, where: str) -> ir.Model:
     proto = sparse.written_out(proto)
+    wiring.check_producers(proto)
     try:
         with silent("onnx_ir"):  # it writes text of the file to stderr
-            return ir.from_proto(proto)
+            model = ir.from_proto(proto)
     except Exception as error:  # onnx_ir raises many kinds on malformed files
         raise ModelError(
             f"{where}: expected a well-formed ONNX graph, got {type(error).__name__}: {clean(str(error))}"
         ) from error
+    wiring.check_order(model)
+    return model
 
 
 def _inlined(model: ir.Model) -> ir.Model:
