@@ -67,7 +67,7 @@ def gate_product(node: NodeView, sizes: Sizes) -> GateProduct | None:
 
 def _is_plain(use: Use) -> bool:
     plain = use.kind == "dense" and use.reads == "after" and len(use.arrangement.shape) == 2 and not use.source.part
-    whole = getattr(use.source, "part", None) is None
+    whole = use.source.part is None
     return plain and whole and len(use.output_axes) == 1 and use.decode is None and use.quantization is None
 
 
