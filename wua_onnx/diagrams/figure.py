@@ -101,15 +101,20 @@ def _inner(label: str, inside: str) -> str:
 
 def _chosen(parts: Parts, audit: Mapping[str, Any], detail: str) -> tuple[set[str], str]:
     """Return the ids of what lies in a module, or of one layer, and the module's path."""
-    wanted = detail.strip("/.").replace("/", ".")
+    wanted = _dotted(detail)
     within = f"{wanted}."
-    chosen = {key for key, part in parts.by_id.items() if f"{'.'.join(part.node.path)}.".startswith(within)}
+    chosen = {key for key, part in parts.by_id.items() if f"{_dotted('.'.join(part.node.path))}.".startswith(within)}
     if chosen and wanted:
         return chosen, wanted
     for index, layer in enumerate(audit["layers"]):
         if layer["name"] in (detail, wanted):
             return {key for key, part in parts.by_id.items() if part.layer == index}, ""
     raise WuaError(f"detail: expected the path of a module, got {visible(detail)!r}{_hint(parts, wanted)}")
+
+
+def _dotted(path: str) -> str:
+    """Return a path of modules as one writes it, with dots or slashes, with dots."""
+    return path.replace("/", ".").strip(".")
 
 
 def _hint(parts: Parts, wanted: str) -> str:
@@ -138,7 +143,7 @@ def _cut_out(parts: Parts, chosen: set[str], inside: str) -> tuple[list[Node], l
 
 def _path_after(path: Path, inside: str) -> Path:
     """Return the part of `path` that follows the module `inside`; names in a path may hold dots themselves."""
-    depths = (n for n in range(len(path) + 1) if ".".join(path[:n]) == inside)
+    depths = (n for n in range(len(path) + 1) if _dotted(".".join(path[:n])) == inside)
     return path[next(depths, 0) :]
 
 
