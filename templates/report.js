@@ -400,7 +400,7 @@
         plain(["Metric", layers.criterion, "untrained"], [["utilization", percent], ["redundancy", decimal], ["gini", decimal], ["coverage", percent]].map(
           ([what, write]) => [what, write(n[what][i]), write(n[`untrained_${what}`][i])])),
         make("p", { class: "note" }, "Neurons, gates and heads of this layer are in the JSON of the audit."));
-      const part = make("details", { class: "layer" }, make("summary", {}, `${name} `, make("span", { class: "sub" }, `${t.kind[i]} ${t.shape[i]}`)), inside);
+      const part = make("details", { class: "layer" }, make("summary", {}, ...breakable(name), " ", make("span", { class: "sub" }, `${t.kind[i]} ${t.shape[i]}`)), inside);
       one("#layer-stubs").append(part);
       return inside;
     };

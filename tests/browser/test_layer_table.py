@@ -262,3 +262,9 @@ def test_downloads_what_it_copies(
             break
         browser.execute_async_script(arrived)
     assert file.read_text(encoding="utf-8") == text
+
+
+def test_pages_of_many_layers_stay_small() -> None:
+    sizes = {rows: len(render(many(rows)).encode()) for rows in (100, 1_500)}
+    assert sizes[100] < 1_500_000
+    assert sizes[1_500] < 3_000_000

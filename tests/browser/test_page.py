@@ -147,6 +147,20 @@ def test_sections_are_reached_by_their_anchors(browser: webdriver.Chrome, page: 
         assert -1 <= top <= 800, section
 
 
+PAPER = 718  # pixels between the margins of A4
+
+
+def test_no_table_is_cut_off_on_paper(browser: webdriver.Chrome, page: Path) -> None:
+    open_page(browser, page, width=PAPER)
+    browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    ends = browser.execute_script(
+        "return [...document.querySelectorAll('table')].map(e => [e.className, e.getBoundingClientRect().right])"
+    )
+    assert len(ends) > 10
+    assert [(name, end) for name, end in ends if end > PAPER + 1] == []
+
+
 def test_prints_with_what_is_folded(browser: webdriver.Chrome, page: Path) -> None:
     open_page(browser, page)
     printed = browser.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
