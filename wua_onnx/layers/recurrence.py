@@ -7,7 +7,7 @@ of each step. What is not recognised stays the dense layers that it is made of.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeAlias
@@ -26,6 +26,8 @@ from wua_onnx.model.loops import carried_by
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
+_GATING = frozenset({"Sigmoid", "HardSigmoid"})
+
 
 def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[Use]]:
     """Return the uses of the weights of recurrent cells that are written out, by the operators that they replace.
@@ -37,6 +39,8 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
     sizes = Sizes(model, 1)
     found = ((node.node, gate_product(node, sizes)) for node in nodes)
     products = {node: product for node, product in found if product is not None}
+    if not _may_recur(model, products):
+        return {}
     steps, recurrent = _linked(_steps(Graph(model, sizes, products)), model)
     replaced = {product.node: product.root for step in steps for product in step.products}
     dense = {product.root for node, product in products.items() if node not in replaced}
@@ -47,6 +51,14 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
             for use in uses:
                 result[use.node.node].append(use)
     return result
+
+
+def _may_recur(model: Model, products: Mapping[ir.Node, GateProduct]) -> bool:
+    """Return whether there can be a cell: a weight of several steps, a body of a loop, or gates for a single step."""
+    roots = [product.root for product in products.values()]
+    if len(set(roots)) < len(roots) or any(node.graph is not model.ir_model.graph for node in products):
+        return True
+    return any(node.op_type in _GATING for node in model.ir_model.graph)
 
 
 def _uses(steps: Sequence[Step], recurrent: Collection[ir.Value]) -> dict[ir.Value, list[Use]]:
