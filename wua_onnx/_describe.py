@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -13,13 +13,14 @@ import onnx_ir as ir
 
 from wua_onnx import importance
 from wua_onnx.cost import CostReport
+from wua_onnx.cost.nodes import Path
 from wua_onnx.importance.gates import gates
 from wua_onnx.importance.measured import MEMORY, Measured, Memory, measured
 from wua_onnx.importance.score import can_score, combined_mean
 from wua_onnx.layers import Layer, Layers
 from wua_onnx.model.dim_json import to_json
-from wua_onnx.model.dims import total
-from wua_onnx.model.graph import Model
+from wua_onnx.model.dims import Dim, total
+from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 from wua_onnx.recording import NeuronStatistics
 
@@ -81,21 +82,37 @@ def describe_layers(
     `memory`: bytes for the layers that are in memory at the same time; larger ones are read in slabs.
     """
     shared = Memory(memory)
-    index = {id(node.node): i for layer in layers.by_name.values() for i, node in enumerate(layer.model.nodes)}
+    models = {id(layer.model): layer.model for layer in layers.by_name.values()}
+    by_node = {node: macs for model in models.values() for node, macs in _macs(model, cost)}
 
     def describe(name: str) -> Json:
         layer = layers.by_name[name]
         # The steps of a recurrent layer may read one product.
-        places = [index.get(node) for node in dict.fromkeys(id(use.node.node) for use in layer.uses)]
-        known = [cost.by_node[place].cost.macs for place in places if place is not None]
-        # What a node inside of a branch or a loop costs is part of the operator around it.
-        macs = to_json(total(known)) if len(known) == len(places) else None
+        nodes = dict.fromkeys(use.node.node for use in layer.uses)
+        known = [by_node[node] for node in nodes if node in by_node]
+        macs = to_json(total(known)) if len(known) == len(nodes) else None
         return {**_head(layer), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
 
     with ThreadPoolExecutor(_THREADS) as pool:
         largest_first = sorted(layers.by_name, key=lambda name: -layers.by_name[name].size)
         found = dict(zip(largest_first, pool.map(describe, largest_first), strict=True))
     return [found[name] for name in layers.by_name]
+
+
+def _macs(model: Model, cost: CostReport) -> Iterator[tuple[ir.Node, Dim]]:
+    """Yield what every node does, those inside of others times how often they run."""
+    for node, own in zip(model.nodes, cost.by_node, strict=True):
+        yield node.node, own.cost.macs
+        inner = dict(own.inner)
+        pending: list[tuple[ir.Node, Path]] = [(node.node, ())] if inner else []
+        while pending:
+            outer, path = pending.pop()
+            for name, graph in NodeView(outer, model).graphs().items():
+                for number, inside in enumerate(graph):
+                    place = (*path, (name, number))
+                    if place in inner:
+                        yield inside, inner[place].macs
+                        pending.append((inside, place))
 
 
 def _head(layer: Layer) -> Json:
@@ -130,6 +147,7 @@ def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Se
         "mean_activation": _summary(means, statistics),
         "dead": None if dead is None else dead[:LISTED_DEAD],
         "dead_neurons": None if dead is None else len(dead),
+        "always_on": _always_on(layer, statistics),
         "non_finite": max((each.metrics.non_finite for each in found.values()), default=0),
         "criteria": {name: _criterion(layer, each) for name, each in found.items()},
     }
@@ -164,6 +182,13 @@ def _dead(layer: Layer, statistics: tuple[NeuronStatistics, ...], sums: Array) -
     ]
     silent = np.logical_and.reduce(fitting) if fitting else sums == 0
     return [int(i) for i in np.flatnonzero(silent)]
+
+
+def _always_on(layer: Layer, statistics: tuple[NeuronStatistics, ...]) -> int | None:
+    """Return how many neurons are above 0 for every sample, in every use; None where firing was not recorded."""
+    rates = [part.firing_rate for part in statistics if part.firing_rate is not None]
+    fitting = [rate >= 1 for rate in rates if rate.size == layer.neurons]
+    return int(np.logical_and.reduce(fitting).sum()) if fitting else None
 
 
 def _summary(means: Array | None, statistics: tuple[NeuronStatistics, ...]) -> Json | None:

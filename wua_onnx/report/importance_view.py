@@ -142,7 +142,7 @@ def activations_view(audit: Json) -> ActivationsView | None:
     if not recording or not recording.get("samples"):
         return None
     rows = tuple(_activation_row(layer) for layer in audit["layers"][:SHOWN] if layer["mean_activation"])
-    heads = ("Layer", "Function", "Mean |a| ± standard error", "Least", "Most", "Dead neurons")
+    heads = ("Layer", "Function", "Mean |a| ± standard error", "Least", "Most", "Dead neurons", "Always on")
     return ActivationsView(
         lines=tuple(_recorded_lines(recording)),
         layers=Table(title="Activations by layer", heads=heads, rows=rows) if rows else None,
@@ -159,6 +159,7 @@ def _activation_row(layer: Json) -> tuple[str, ...]:
         f"{mean['min']:.3g}",
         f"{mean['max']:.3g}",
         n.NOT_KNOWN if dead is None else f"{n.count(dead)} of {n.count(layer['neurons'])}",
+        "not recorded" if layer.get("always_on") is None else n.count(layer["always_on"]),
     )
 
 
