@@ -14,6 +14,7 @@ from wua_onnx.cost.curve import Curve, curve_of
 from wua_onnx.cost.energy import Constants, Energy, energy
 from wua_onnx.cost.groups import Group, by_module, by_operator
 from wua_onnx.cost.lifetimes import Lifetime
+from wua_onnx.cost.live import LiveBytes, live_bytes
 from wua_onnx.cost.nodes import Figure, NodeCost, Observed, intensity, summed
 from wua_onnx.cost.peaks import alive_at_peak, peak
 from wua_onnx.cost.training import TrainingCost, training_of
@@ -33,6 +34,7 @@ class CostReport:
         shared_parameters: how many nodes read each of those that more than one does; they are counted once.
         activations, peak: bytes of all activations, and of those alive at once at most (as dimensions).
         lifetimes: the activations, with the nodes they are alive at; not in JSON.
+        live: the curve of a report that was read from JSON (see `live_bytes`).
         unsized: names of activations whose size is not known; bytes and memory leave them out.
         kv_cache: see `kv_cache_bytes_per_token` (as a dimension).
         observed: the run that trips, branches and shapes were taken from; None where there was none.
@@ -51,6 +53,7 @@ class CostReport:
     dims: Mapping[str, int] = field(default_factory=dict)
     shared_parameters: Mapping[str, int] = field(default_factory=dict)
     lifetimes: tuple[Lifetime, ...] | None = field(default=(), repr=False, compare=False)
+    live: LiveBytes | None = field(default=None, repr=False, compare=False)
     unsized: tuple[str, ...] = ()
     kv_cache: Dim | None = None
     observed: Observed | None = None
@@ -117,6 +120,11 @@ class CostReport:
         if self.lifetimes is None or len(sizes) < len(found) or not isinstance(self.peak, int):
             raise ShapeError(f"alive_at_peak: expected every dimension bound, got free ones: {', '.join(self.symbols)}")
         return sizes
+
+    @cached_property
+    def live_bytes(self) -> LiveBytes | None:
+        """The bytes alive as the run proceeds; None while dimensions are free, and where there are no activations."""
+        return self.live or live_bytes(self.lifetimes or ())
 
     @property
     def kv_cache_bytes_per_token(self) -> Figure | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from wua_onnx.cost.groups import Group
 from wua_onnx.cost.lifetimes import Lifetime
+from wua_onnx.cost.live import LiveBytes
 from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, Observed, intensity
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
@@ -32,6 +33,7 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "activation_bytes": to_json(report.activations),
         "peak_activation_bytes": to_json(report.peak),
         "alive_at_peak": _alive(report),
+        "live_bytes": None if report.live_bytes is None else report.live_bytes.to_dict(),
         "unsized": list(report.unsized),
         "kv_cache_bytes_per_token": to_json(report.kv_cache),
         "bytes_moved": to_json(report.moved),
@@ -58,7 +60,7 @@ def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
     Raises:
         KeyError, ValueError: the data was not written by `to_dict`.
     """
-    alive = data["alive_at_peak"]
+    alive, live = data["alive_at_peak"], data.get("live_bytes")
     return cls(
         by_node=tuple(map(_node_from_dict, data["by_node"])),
         params=_dim(data["params"], int),
@@ -70,6 +72,7 @@ def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
         dims=dict(data["dims"]),
         shared_parameters=dict(data["shared_parameters"]),
         lifetimes=None if alive is None else tuple(Lifetime(a["name"], _dim(a["bytes"], int), 0, 0) for a in alive),
+        live=None if live is None else LiveBytes.from_dict(live),
         unsized=tuple(data["unsized"]),
         kv_cache=from_json(data["kv_cache_bytes_per_token"]),
         observed=Observed(**data["observed"]) if data["observed"] is not None else None,
