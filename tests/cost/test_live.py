@@ -42,7 +42,8 @@ def test_what_is_made_at_the_peak_has_a_name() -> None:
 @pytest.mark.parametrize("points", [2, 7, 1_000])
 def test_a_summary_keeps_the_most_of_each_stretch(points: int) -> None:
     lifetimes = [Lifetime(f"t{i}", 1 + i * 37 % 101, i, i + i % 5) for i in range(211)]
-    alive = [sum(life.size for life in lifetimes if life.first <= now <= life.last) for now in range(215)]
+    sizes = [(life, 1 + i * 37 % 101) for i, life in enumerate(lifetimes)]
+    alive = [sum(size for life, size in sizes if life.first <= now <= life.last) for now in range(215)]
     live = live_bytes(lifetimes, points)
     assert live is not None
     assert len(live.at) <= points
