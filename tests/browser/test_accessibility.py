@@ -54,17 +54,19 @@ RUN = """
 const done = arguments[0];
 for (const folded of [...document.querySelectorAll('details')].slice(0, 40)) folded.open = true;
 const told = rule => [rule.id, rule.nodes.map(node => node.html.slice(0, 200))];
-axe.run(document, {resultTypes: ['violations']})
+axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled: true}}})
   .then(found => done(found.violations.map(told)), error => done(String(error)));
 """
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
 @pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many"])
-def test_axe_finds_nothing(browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str) -> None:
+def test_axe_finds_nothing(
+    browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str, width: int
+) -> None:
     page = tmp_path / "page.html"
     page.write_text(render(many(211) if name == "many" else sample(name)), encoding="utf-8")
-    open_page(browser, page, scheme=scheme)
+    open_page(browser, page, scheme=scheme, width=width)
     browser.execute_script(axe)
     browser.set_script_timeout(120)
     assert browser.execute_async_script(RUN) == []
