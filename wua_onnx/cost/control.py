@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import onnx_ir as ir
 
+from wua_onnx.cost.nodes import Path
 from wua_onnx.cost.report import NodeCost, summed
 from wua_onnx.cost.trips import Trips, graph_of, shapes_may_change, trips_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
@@ -35,9 +36,10 @@ class _Part:
     verdict: Verdict
     upper: bool
     inside: tuple[tuple[str, int], ...]
+    inner: tuple[tuple[Path, Cost], ...] = ()
 
     @classmethod
-    def of(cls, nodes: Sequence[NodeCost]) -> _Part:
+    def of(cls, nodes: Sequence[NodeCost], graph: str = "") -> _Part:
         unknown = Counter(node.op for node in nodes if node.verdict is Verdict.UNKNOWN and not node.inside)
         for node in nodes:
             unknown.update(dict(node.inside))
@@ -50,11 +52,21 @@ class _Part:
             verdict=Verdict.UNKNOWN if unknown else Verdict.ESTIMATE if estimated else Verdict.COUNTED,
             upper=any(node.upper for node in nodes),
             inside=tuple(sorted(unknown.items())),
+            inner=tuple(_inner(nodes, graph)) if graph else (),
         )
 
     def times(self, trips: Dim) -> _Part:
         cost, backward = self.cost * trips, self.backward * trips
-        return replace(self, cost=cost, backward=backward, read=self.read * trips, written=self.written * trips)
+        read, written = self.read * trips, self.written * trips
+        inner = tuple((path, own * trips) for path, own in self.inner)
+        return replace(self, cost=cost, backward=backward, read=read, written=written, inner=inner)
+
+
+def _inner(nodes: Sequence[NodeCost], graph: str) -> Iterator[tuple[Path, Cost]]:
+    """Yield where each of `nodes` of the graph in attribute `graph`, and each inside of them, lies, and its cost."""
+    for number, node in enumerate(nodes):
+        yield ((graph, number),), node.cost
+        yield from ((((graph, number), *path), cost) for path, cost in node.inner)
 
 
 def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int, seen: Seen | None = None) -> NodeCost:
@@ -88,6 +100,7 @@ def count(node: NodeView, empty: NodeCost, body: Body, trips: Trips, depth: int,
         reason=reason,
         upper=part.upper,
         inside=part.inside,
+        inner=part.inner,
     )
 
 
@@ -102,7 +115,9 @@ def _observed(node: NodeView, body: Body, seen: Seen) -> tuple[_Part, str]:
     """Return everything that the graphs of `node` did in the observed run."""
     graphs = node.graphs()
     times = {name: seen.times(graph) for name, graph in graphs.items()}
-    part = _Part.of([inner for name, graph in graphs.items() if times[name] for inner in body(graph)])
+    ran = {name: body(graph) for name, graph in graphs.items() if times[name]}
+    part = _Part.of([inner for nodes in ran.values() for inner in nodes])
+    part = replace(part, inner=tuple(found for name, nodes in ran.items() for found in _inner(nodes, name)))
     runs = seen.times(node.node.graph)
     during = f" in {runs:,} runs" if runs != 1 else ""
     if node.op_type == "If":
@@ -114,8 +129,8 @@ def _observed(node: NodeView, body: Body, seen: Seen) -> tuple[_Part, str]:
     # An operator that calls graphs and works with what they return.
     if part.verdict is Verdict.COUNTED:
         part = replace(part, verdict=Verdict.ESTIMATE)
-    ran = ", ".join(f"{n:,} times the {clean(name)}" for name, n in times.items())
-    return part, f"{ran}{during}: observed; its work between them is not counted"
+    calls = ", ".join(f"{n:,} times the {clean(name)}" for name, n in times.items())
+    return part, f"{calls}{during}: observed; its work between them is not counted"
 
 
 def _if(node: NodeView, body: Body) -> tuple[_Part, str]:
@@ -123,8 +138,8 @@ def _if(node: NodeView, body: Body) -> tuple[_Part, str]:
     condition = node.const(0)
     if condition is not None and condition.size == 1:
         taken = "then_branch" if bool(condition.item()) else "else_branch"
-        return _Part.of(body(branches[taken])), f"the {taken}: its condition is constant"
-    then, other = (_Part.of(body(graph)) for graph in branches.values())
+        return _Part.of(body(branches[taken]), taken), f"the {taken}: its condition is constant"
+    then, other = (_Part.of(body(graph), name) for name, graph in branches.items())
     return _dearer(then, other), "the dearer of two branches"
 
 
@@ -143,7 +158,9 @@ def _dearer(a: _Part, b: _Part) -> _Part:
         cost, backward = _larger(a.cost, b.cost), _larger(a.backward, b.backward)
     else:
         cost, backward = (a.cost, a.backward) if difference >= 0 else (b.cost, b.backward)
-    return _Part(cost=cost, backward=backward, verdict=verdict, upper=upper, inside=inside, **moved)
+    return _Part(
+        cost=cost, backward=backward, verdict=verdict, upper=upper, inside=inside, inner=a.inner + b.inner, **moved
+    )
 
 
 def _larger(a: Cost, b: Cost) -> Cost:
@@ -152,7 +169,7 @@ def _larger(a: Cost, b: Cost) -> Cost:
 
 
 def _repeated(node: NodeView, body: Body, trips: Trips) -> tuple[_Part, str]:
-    part, varies = _Part.of(body(graph_of(node, "body"))), node.op_type == "Loop" and shapes_may_change(node)
+    part, varies = _Part.of(body(graph_of(node, "body")), "body"), node.op_type == "Loop" and shapes_may_change(node)
     if varies and part.verdict is Verdict.COUNTED and part.cost != Cost():
         part = replace(part, verdict=Verdict.ESTIMATE)
     note = "; every trip counted on the same shapes, which may change" if varies else ""

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import sympy
 
 Figure: TypeAlias = "int | sympy.Expr"
+# Where a node lies inside of another: the attribute that holds its graph and its number there, from the outside in.
+Path: TypeAlias = "tuple[tuple[str, int], ...]"
 
 # Reasons of nodes that do no work on data in a run.
 CONSTANT = "depends on constants only: computed once at load"
@@ -66,6 +68,8 @@ class NodeCost:
         backward: the operations of its backward pass in training.
         upper: whether the figures are an upper bound (the dearer branch, the most trips).
         inside: unknown operators in the graphs of control flow, and how many nodes of each.
+        inner: what each node in those graphs contributes to `cost`, times the trips; of each branch of an If, so that
+            they may add up to more. Not in JSON.
     """
 
     name: str
@@ -82,6 +86,7 @@ class NodeCost:
     backward: Cost = field(default_factory=Cost)
     upper: bool = False
     inside: tuple[tuple[str, int], ...] = ()
+    inner: tuple[tuple[Path, Cost], ...] = field(default=(), repr=False, compare=False)
 
     @property
     def macs(self) -> Figure:
@@ -112,4 +117,5 @@ class NodeCost:
             bytes_read=function(self.bytes_read),
             bytes_written=function(self.bytes_written),
             outputs=tuple(None if shape is None else tuple(map(function, shape)) for shape in self.outputs),
+            inner=tuple((path, cost.map(function)) for path, cost in self.inner),
         )
