@@ -54,6 +54,7 @@ def _variables(kinds: Mapping[str, str], ramp: Sequence[str], lines: Sequence[st
 _LIGHT_LINES = (INK, LINE, MUTED, STRONG, WEAK, PATH)
 _DARK_LINES = (DARK_INK, _DARK_LINE, _DARK_MUTED, _DARK_STRONG, _DARK_WEAK, _DARK_PATH)
 _FILLS = {**KINDS, **{f"s{i}": colour for i, colour in enumerate(RAMP)}}
+_LINES = {"strong": STRONG, "weak": WEAK, "path": PATH}
 STYLE = "".join(
     [
         f".wua{{{_variables(KINDS, RAMP, _LIGHT_LINES)}}}",
@@ -65,6 +66,7 @@ STYLE = "".join(
         ".wua .edge polygon{fill:var(--wua-line);stroke:var(--wua-line)}",
         ".wua .node path,.wua .node polygon,.wua .node ellipse{stroke:var(--wua-line)}",
         *(f'.wua [fill="{colour}"]{{fill:var(--wua-{name})}}' for name, colour in _FILLS.items()),
+        *(f'.wua text[fill="{colour}"]{{fill:var(--wua-{name})}}' for name, colour in _LINES.items()),
         ".wua .edge.strong path{stroke:var(--wua-strong)}",
         ".wua .edge.weak path{stroke:var(--wua-weak)}",
         ".wua .edge.path path{stroke:var(--wua-path)}",
