@@ -141,7 +141,7 @@ def test_criteria_stand_side_by_side() -> None:
     assert importance_view(digits()).layers is None
     assert view.unrecorded is not None
     assert view.unrecorded.rows == (("fc9", "1,234", "inside a loop"),)
-    assert "1 layer (1,234 elements) could not be recorded and are read by their weights alone." in view.lines
+    assert "Not recorded and so judged by no criterion that needs data: 1 layer (1,234 elements)." in view.lines
 
 
 @pytest.mark.parametrize(

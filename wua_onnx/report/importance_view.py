@@ -56,14 +56,14 @@ def _coverage_lines(coverage: Json) -> Iterator[str]:
         f"{n.count(coverage['analysed'])} of {n.count(coverage['parameters'])} parameters ({n.percent(share)}) belong "
         "to an analysed layer."
     )
-    for key, noun, end in (
-        ("declined", "parameter", "belong to no layer; the method section says why."),
-        ("unrecorded", "layer", "could not be recorded and are read by their weights alone."),
+    for key, words, noun, end in (
+        ("declined", "In no layer", "parameter", "; the method section says why."),
+        ("unrecorded", "Not recorded and so judged by no criterion that needs data", "layer", "."),
     ):
         parts = coverage.get(key) or ()
         if parts:
             elements = sum(n.number(part["elements"]) or 0 for part in parts)
-            yield f"{n.plural(len(parts), noun)} ({n.count(elements)} elements) {end}"
+            yield f"{words}: {n.plural(len(parts), noun)} ({n.count(elements)} elements){end}"
 
 
 def _criteria(names: Sequence[str], layers: Sequence[Json]) -> Table:
