@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
 from wua_onnx.cost.lifetimes import Lifetime
+from wua_onnx.cost.peaks import alive_at_peak
+from wua_onnx.model.dim_json import to_json
+from wua_onnx.model.dims import substitute
 
 MOST_POINTS = 400
+MOST_NAMES = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,12 +26,16 @@ class LiveBytes:
         at: the moments that are kept: all, or of each stretch of equal length the one at which most is alive.
         bytes: alive at each of them.
         made: at the peak (the first moment with the most bytes), the names of what is made then.
+        alive: the names and the bytes of the largest activations that are alive then.
+        dims: what was bound for the curve: the batch to 1, where it is the only free dimension.
     """
 
     moments: int
     at: tuple[int, ...]
     bytes: tuple[int, ...]
     made: tuple[str, ...]
+    alive: tuple[tuple[str, int], ...]
+    dims: Mapping[str, int]
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> LiveBytes:
@@ -37,39 +45,59 @@ class LiveBytes:
             KeyError, ValueError, TypeError: the data was not written by `to_dict`.
         """
         numbers = {key: tuple(int(value) for value in data[key]) for key in ("at", "bytes")}
-        return cls(moments=int(data["moments"]), made=tuple(data["made"]), **numbers)
+        return cls(
+            moments=int(data["moments"]),
+            made=tuple(data["made"]),
+            alive=tuple((part["name"], int(part["bytes"])) for part in data["alive"]),
+            dims=dict(data["dims"]),
+            **numbers,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the curve in JSON's own types."""
-        return {"moments": self.moments, "at": list(self.at), "bytes": list(self.bytes), "made": list(self.made)}
+        return {
+            "moments": self.moments,
+            "at": list(self.at),
+            "bytes": [to_json(size) for size in self.bytes],
+            "made": list(self.made),
+            "alive": [{"name": name, "bytes": to_json(size)} for name, size in self.alive],
+            "dims": dict(self.dims),
+        }
 
 
-def live_bytes(lifetimes: Sequence[Lifetime], points: int = MOST_POINTS) -> LiveBytes | None:
-    """Return the curve of `lifetimes` in at most `points`; None for less than two moments and symbolic sizes."""
+def live_bytes(
+    lifetimes: Sequence[Lifetime], dims: Mapping[str, int] | None = None, points: int = MOST_POINTS
+) -> LiveBytes | None:
+    """Return the curve in at most `points`, dimensions bound to `dims`; None for under two moments and free ones."""
+    bound = [(life, substitute(life.size, dims or {})) for life in lifetimes]
+    sized = [replace(life, size=size) for life, size in bound]
     changes: defaultdict[int, int] = defaultdict(int)
-    for life in lifetimes:
-        if not isinstance(life.size, int):
+    for life, size in bound:
+        if not isinstance(size, int):
             return None
-        changes[life.first] += life.size
-        changes[life.last + 1] -= life.size
-    if not changes:
+        changes[life.first] += size
+        changes[life.last + 1] -= size
+    start, stop = min(changes, default=0), max(changes, default=0)
+    if stop - start < 2:
         return None
-    start, stop = min(life.first for life in lifetimes), max(life.last for life in lifetimes) + 1
     alive = list(accumulate(changes[moment] for moment in range(start, stop)))
-    if len(alive) < 2:
-        return None
-    stretch = -(-len(alive) // points)
-    kept = [
-        max(range(first, min(first + stretch, len(alive))), key=alive.__getitem__)
-        for first in range(0, len(alive), stretch)
-    ]
     peak = start + alive.index(max(alive))
+    kept = _highest(alive, -(-len(alive) // points))
+    names = [(life.name, life.size) for life in alive_at_peak(sized)[:MOST_NAMES]]
     return LiveBytes(
         moments=len(alive),
-        at=tuple(kept),
+        at=kept,
         bytes=tuple(alive[index] for index in kept),
         made=tuple(life.name for life in lifetimes if life.first == peak),
+        alive=tuple((name, size) for name, size in names if isinstance(size, int)),
+        dims=dict(dims or {}),
     )
 
 
-__all__ = ["MOST_POINTS", "LiveBytes", "live_bytes"]
+def _highest(values: Sequence[int], stretch: int) -> tuple[int, ...]:
+    """Return where the highest value of each stretch stands."""
+    starts = range(0, len(values), stretch)
+    return tuple(max(range(a, min(a + stretch, len(values))), key=values.__getitem__) for a in starts)
+
+
+__all__ = ["MOST_NAMES", "MOST_POINTS", "LiveBytes", "live_bytes"]

@@ -123,8 +123,8 @@ class CostReport:
 
     @cached_property
     def live_bytes(self) -> LiveBytes | None:
-        """The bytes alive as the run proceeds; None while dimensions are free, and where there are no activations."""
-        return self.live or live_bytes(self.lifetimes or ())
+        """The bytes alive as the run proceeds; None while dimensions other than the batch are free."""
+        return self.live or live_bytes(self.lifetimes or (), self._batch_of_one())
 
     @property
     def kv_cache_bytes_per_token(self) -> Figure | None:
@@ -246,9 +246,12 @@ class CostReport:
 
     def per_sample(self) -> CostReport:
         """Return the report with the batch bound to 1, where its symbol is the only free one; else this report."""
-        if len(self.symbols) == 1 and self.batch == symbol(self.symbols[0]):
-            return self.at({self.symbols[0]: 1})
-        return self
+        one = self._batch_of_one()
+        return self.at(one) if one else self
+
+    def _batch_of_one(self) -> dict[str, int]:
+        only_free = len(self.symbols) == 1 and self.batch == symbol(self.symbols[0])
+        return {self.symbols[0]: 1} if only_free else {}
 
     def at(self, mapping: Mapping[str, int] | None = None, **dims: int) -> CostReport:
         """Return the report with symbols bound, by name.
