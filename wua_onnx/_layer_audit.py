@@ -58,8 +58,8 @@ class LayerAudit:
         weight_shape: of the canonical weight: dense (in, out), convolution (out, in / groups, ...).
         neuron_axis: the axis of it along which neurons lie.
         neurons: the neurons (see `Neurons`); `len(layer.neurons)` is their number.
-        macs: multiply-accumulates per run; an integer, or a SymPy expression while dimensions are free; None for a
-            layer inside of a branch or a loop, whose cost is part of the operator around it.
+        macs: multiply-accumulates per run; an integer, or a SymPy expression while dimensions are free. Inside of a
+            loop those of every trip, inside of a branch those of taking it; None where the count says nothing of it.
         activation: the activation function that was found; None for a linear layer.
         metrics_by: `LayerMetrics` by criterion, each with `.baseline`, the same metrics of an untrained layer.
     """
