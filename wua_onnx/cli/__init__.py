@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from wua_onnx import __version__
-from wua_onnx.cli import analyze, check, compare, convert, cost, ops, report
+from wua_onnx.cli import analyze, check, compare, convert, cost, diagram, ops, report
 from wua_onnx.cli.codes import BAD_INPUT, BROKEN, FAILED, FINE, USAGE
 from wua_onnx.errors import BudgetError, DeviceError, MissingDependency, OutputError, RunError, WuaError
 
 __all__ = ["BAD_INPUT", "BROKEN", "FAILED", "FINE", "USAGE", "main"]
 
-_COMMANDS = (analyze, cost, check, report, convert, compare, ops)  # in the order of the help
+_COMMANDS = (analyze, cost, diagram, check, report, convert, compare, ops)  # in the order of the help
 _FAILURES = (RunError, DeviceError, OutputError, MissingDependency)
 
 
