@@ -124,6 +124,25 @@ def test_slices_from_the_end(starts: list[int], ends: list[int], axes: list[int]
             assert at(loaded, sizes) == ran(proto, sizes)
 
 
+def test_an_axis_that_is_counted_by_a_remainder() -> None:
+    """`unflatten` as TorchScript writes it: the axes before the last by `(2 + 3) % 3`."""
+    nodes = [
+        constant_of("five", [5], [1]),
+        constant_of("three", [3], [1]),
+        node("Mod", ["five", "three"], ["last"]),
+        node("Shape", ["x"], ["all"]),
+        constant_of("zero", [0], [1]),
+        node("Slice", ["all", "zero", "last"], ["before"]),
+        constant_of("split", [3, -1], [2]),
+        node("Concat", ["before", "split"], ["sizes"], axis=0),
+        node("Reshape", ["x", "sizes"], ["y"]),
+    ]
+    proto = model(nodes, {"x": ["batch", "seq", 33]})
+    loaded = load(proto)
+    for sizes in SIZES:
+        assert at(loaded, sizes) == ran(proto, sizes) == (sizes["batch"], sizes["seq"], 3, 11)
+
+
 def test_a_slice_between_two_lengths_is_their_difference() -> None:
     """The rows of a causal mask for new tokens, as GPT-2 cuts them."""
     nodes = [

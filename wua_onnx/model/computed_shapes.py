@@ -28,7 +28,7 @@ def register() -> None:
     """Put the rules of this module behind those of onnx_shape_inference, once."""
     from onnx_shape_inference import registry
 
-    rules = {"ConstantOfShape": (9, _filled), "Equal": (7, _equal), "Where": (9, _where)}
+    rules = {"ConstantOfShape": (9, _filled), "Equal": (7, _equal), "Mod": (10, _remainder), "Where": (9, _where)}
     for op, (since, rule) in {**rules, "Expand": (8, _expanded), "Slice": (10, _sliced)}.items():
         infer = registry.get("", op, version=since)
         if infer is not None:
@@ -70,6 +70,14 @@ def _equal(ctx: Any, node: ir.Node) -> None:
     if any(truth is not None for truth in told):
         known = [ctx.new_symbolic_dim() if truth is None else int(truth) for truth in told]
         ctx.set_symbolic_value(node.outputs[0], known)
+
+
+def _remainder(ctx: Any, node: ir.Node) -> None:
+    """Mod of integers: how TorchScript counts an axis from the end."""
+    pairs = _broadcast(_known(ctx, node, 0), _known(ctx, node, 1))
+    numbers = [(a, b) for a, b in pairs if isinstance(a, int) and isinstance(b, int) and b != 0]
+    if numbers and len(numbers) == len(pairs) and all(b > 0 and a >= 0 for a, b in numbers):
+        ctx.set_symbolic_value(node.outputs[0], [a % b for a, b in numbers])
 
 
 def _are_equal(ctx: Any, a: _Dim, b: _Dim) -> bool | None:
