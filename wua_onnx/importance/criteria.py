@@ -120,7 +120,7 @@ def axis_of(array: Array, axis: int, where: str) -> int:
 def _activation(weight: Array, neuron_axis: int, statistics: Statistics) -> Array:
     """|w_ij| · mean|a_j|: how strong a weight is, times how active its neuron is.
 
-    Source: the original library's measure, see DESIGN §3 (Importance).
+    Source: the measure of the weight-usage library for multilayer perceptrons that this one grew out of.
     Invariant to: the signs of weights and activations; the scale of X up to one common factor where the layers are
     homogeneous (which all metrics but the absolute sparsity divide out).
     Not invariant to: scaling a ReLU unit by c and its outgoing weights by 1/c (its incoming weights gain c²), nor
