@@ -67,7 +67,7 @@ def head_sums(sums: Array, heads: Array, count: int) -> Array:
 def spread(importance: Array) -> tuple[float, float, float]:
     """Return entropy H in nats, H / ln(heads), and e^H, the number of heads that do the work.
 
-    The same definitions as for the weights of a layer (DESIGN §3): p = importance / sum; all 0 where the sum is 0.
+    The same definitions as for the weights of a layer: p = importance / sum; all 0 where the sum is 0.
     """
     total = float(importance.sum())
     if not total > 0 or not math.isfinite(total):

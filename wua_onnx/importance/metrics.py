@@ -1,4 +1,4 @@
-"""Metrics of a layer: how evenly its importance is spread over its weights (definitions of DESIGN §3)."""
+"""Metrics of a layer: how evenly its importance is spread over its weights."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def neuron_importance(importance: Array, neuron_axis: int) -> Array:
 
 
 def bands(metrics: LayerMetrics) -> dict[str, str]:
-    """How to read the metrics, with the bands of DESIGN §3: names of metrics to one word each."""
+    """How to read the metrics, by metric, one word each: utilization, gini, redundancy."""
     return {
         "utilization": _band(metrics.utilization, (0.3, 0.7), ("redundant", "ordinary", "efficient")),
         "gini": _band(metrics.gini, (0.4, 0.6), ("uniform", "ordinary", "concentrated")),

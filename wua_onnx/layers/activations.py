@@ -1,4 +1,4 @@
-"""Where the activation of a neuron is read (DESIGN: "Activation of a neuron").
+"""Where the activation of a neuron is read.
 
 `follow` starts at a layer's output and walks through what only moves, shifts or scales the neurons, then through
 one activation function, as long as nothing outside that path uses the values on the way.

@@ -1,6 +1,6 @@
 """Scales of normalisations, on request. Canonical weight: (features,), each the only weight of its neuron.
 
-They are constant factors of the layer before, too, where they follow one along its neurons (DESIGN: "Weight").
+They are constant factors of the layer before, too, where they follow one along its neurons.
 """
 
 from __future__ import annotations
