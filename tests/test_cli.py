@@ -239,7 +239,7 @@ def test_version_and_help_go_to_stdout(capsys: Capture) -> None:
 
     assert run("--version") == FINE
     assert capsys.readouterr().out == f"wua-onnx {__version__}\n"
-    for command in ("analyze", "cost", "convert", "compare", "ops"):
+    for command in ("analyze", "cost", "check", "report", "convert", "compare", "ops"):
         assert run(command, "--help") == FINE
         out, err = capsys.readouterr()
         assert (f"wua-onnx {command}" in out, err) == (True, "")

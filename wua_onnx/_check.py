@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wua_onnx._audit import analyze
+from wua_onnx._audit_json import well_formed
 from wua_onnx._describe import describe_model
 from wua_onnx._result import Audit
 from wua_onnx._sources import opened, with_sample
@@ -75,14 +76,15 @@ def check(
         "dims": dims, "batch_axis": batch_axis, "criterion": criterion, "batch_size": batch_size, "device": device,
         "isolate": isolate, "progress": progress,
     }  # fmt: skip
-    before = None if baseline is None else _audit_of(baseline, X, y, limits, True, options)
+    before = None if baseline is None else _baseline_of(baseline, X, y, limits, options)
     if before is not None and X is None and not dims:
         options["dims"] = _sizes_of(before, model)
     audit = _audit_of(model, X, y, limits, before is not None, options)
-    outcomes, notes = against_budgets(audit, limits), _notes(audit)
-    if before is not None:
-        compared, more = against_baseline(audit, before, allowed)
-        outcomes, notes = (*outcomes, *compared), (*notes, *more)
+    with well_formed(f"check of {_path(model) or 'a model'}"):
+        outcomes, notes = against_budgets(audit, limits), _notes(audit)
+        if before is not None:
+            compared, more = against_baseline(audit, before, allowed)
+            outcomes, notes = (*outcomes, *compared), (*notes, *more)
     return CheckResult(
         model=audit["model"]["name"],
         file=_path(model),
@@ -94,14 +96,30 @@ def check(
     )
 
 
-def _audit_of(
-    model: Any, X: Any, y: Any, limits: tuple[Budget, ...], whole: bool, options: Mapping[str, Any]
-) -> dict[str, Any]:
+def _baseline_of(baseline: Any, X: Any, y: Any, limits: tuple[Budget, ...], options: Mapping[str, Any]) -> Json:
+    """Return the JSON of an audit of the baseline; one that was made before is taken as it is."""
+    result = _result_of(baseline)
+    if result is None:
+        return _audit_of(baseline, X, y, limits, True, options)
+    cost = result.cost if isinstance(result, Audit) else result
+    dims = {name: size for name, size in (options["dims"] or {}).items() if name in cost.symbols}
+    return _of_result(result, dims)
+
+
+def _result_of(given: Any) -> Audit | CostReport | None:
+    """Return the audit or report that `given` is, or the file of; None for a model."""
+    if isinstance(given, str | os.PathLike) and Path(given).suffix == ".json":
+        return Audit.from_json(Path(given))
+    return given if isinstance(given, Audit | CostReport) else None
+
+
+def _audit_of(model: Any, X: Any, y: Any, limits: tuple[Budget, ...], whole: bool, options: Mapping[str, Any]) -> Json:
     """Return the JSON of an audit of `model`, no more of it than the limits need."""
-    if isinstance(model, str | os.PathLike) and Path(model).suffix == ".json":
-        model = Audit.from_json(Path(model))
-    if isinstance(model, Audit | CostReport):
-        return _of_result(model, X, options["dims"])
+    result = _result_of(model)
+    if result is not None and X is not None:
+        raise DataError("check: expected a model to run on X, got the result of an audit: leave X out")
+    if result is not None:
+        return _of_result(result, options["dims"])
     needs = {budget.metric.needs for budget in limits}
     if needs <= {"cost"} and not whole:
         X, sample = with_sample(X)
@@ -112,14 +130,13 @@ def _audit_of(
     return analyze(model, X, y, profile="profile" in needs, **options).to_dict()
 
 
-def _of_result(result: Audit | CostReport, X: Any, dims: Dims | None) -> dict[str, Any]:
+def _of_result(result: Audit | CostReport, dims: Dims | None) -> Json:
     """Return the JSON of what was counted before, with free dimensions bound."""
-    if X is not None:
-        raise DataError("check: expected a model to run on X, got the result of an audit: leave X out")
     cost = result.cost if isinstance(result, Audit) else result
-    bound = cost.at(dict(dims)) if dims else cost  # type: ignore[arg-type]  # at() refuses shapes with a message
+    free: dict[str, Any] = {name: size for name, size in (dims or {}).items() if cost.dims.get(name) != size}
+    bound = cost.at(free) if free else cost
     audit = result.to_dict() if isinstance(result, Audit) else {"model": {"name": "model"}}
-    return {**audit, "cost": bound.to_dict()} if dims or "cost" not in audit else audit
+    return {**audit, "cost": bound.to_dict()} if free or "cost" not in audit else audit
 
 
 def _sizes_of(baseline: Json, model: Any) -> dict[str, int] | None:

@@ -20,10 +20,12 @@ def to_github(result: CheckResult) -> str:
 
 
 def _command(result: CheckResult, outcome: Outcome) -> str:
-    properties = {"file": result.file or "", "title": f"wua-onnx: {visible(result.model, 60)}: {outcome.key}"}
+    properties = {
+        "file": visible(result.file or "", 1000),
+        "title": f"wua-onnx: {visible(result.model, 60)}: {outcome.key}",
+    }
     written = ",".join(f"{name}={_property(text)}" for name, text in properties.items() if text)
-    where = f" (most in {outcome.where})" if outcome.where else ""
-    return f"::{'warning' if outcome.ok else 'error'} {written}::{_message(outcome.sentence + where)}"
+    return f"::{'warning' if outcome.ok else 'error'} {written}::{_message(outcome.explained)}"
 
 
 def _message(text: str) -> str:

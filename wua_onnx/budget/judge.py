@@ -92,10 +92,14 @@ def _compared(audit: Json, baseline: Json, metric: Metric, allowed: Fraction) ->
     if figure.value is None or before.value is None:
         return
     factor = 1 + allowed if metric.side == "max" else 1 - allowed
-    got, base = exact(figure.value), exact(before.value)
-    unit = metric.unit
+    got, base, unit, bound = exact(figure.value), exact(before.value), metric.unit, figure.bound
     if got is None or base is None:
-        got, base, unit = _proportion(figure.value, before.value, metric, audit), Fraction(1), "increase"
+        low, high = _proportions(figure.value, before.value)
+        if high is None or low <= factor < high:
+            free = figure.value if isinstance(figure.value, dict) else before.value
+            raise ShapeError(_free(metric, free, audit if isinstance(figure.value, dict) else baseline))
+        got, base, unit = (high if high <= factor else low), Fraction(1), "increase"
+        bound = bound if low == high else "upper" if high <= factor else "lower"
     yield Outcome(
         key=f"{metric.name}_of_baseline",
         label=f"{metric.label} vs. baseline",
@@ -103,24 +107,35 @@ def _compared(audit: Json, baseline: Json, metric: Metric, allowed: Fraction) ->
         side=metric.side,
         got=got,
         limit=base * factor,
-        bound=figure.bound,
+        bound=bound,
         where=figure.where,
         baseline=base,
     )
 
 
-def _proportion(value: n.Number, before: n.Number, metric: Metric, audit: Json) -> Fraction:
-    """Return the number that `value` is of `before`, where sizes cancel."""
+def _proportions(value: n.Number, before: n.Number) -> tuple[Fraction, Fraction | None]:
+    """Return between what multiples of `before` `value` lies, whatever the sizes; the second is None for no limit.
+
+    For b_i > 0 and x_i >= 0, Σ a_i x_i / Σ b_i x_i lies between the least and the greatest a_i / b_i.
+    """
+    one, two = _terms(value), _terms(before)
+    ratios = [Fraction(one.get(monomial, 0)) / Fraction(two[monomial]) for monomial in two]
+    if not ratios or one.keys() - two.keys():
+        return Fraction(0), None
+    positive = all(two[monomial] > 0 for monomial in two)
+    plain = all(isinstance(atom, str) for monomial in two for atom, _ in monomial)
+    if min(ratios) < max(ratios) and not (positive and plain):
+        return Fraction(0), None
+    return min(ratios), max(ratios)
+
+
+def _terms(value: n.Number) -> dict[Any, Any]:
+    """Return the coefficients of a figure by monomial."""
     from wua_onnx.model.dim_json import from_json
     from wua_onnx.model.dims import Expr
 
-    one, two = from_json(value), from_json(before)
-    if isinstance(one, Expr) and isinstance(two, Expr) and one.terms.keys() == two.terms.keys():
-        ratios = {Fraction(one.terms[monomial]) / Fraction(two.terms[monomial]) for monomial in one.terms}
-        if len(ratios) == 1:
-            return ratios.pop()
-    free = value if isinstance(value, dict) else before
-    raise ShapeError(_free(metric, free, audit))
+    dim = from_json(value)
+    return dim.terms if isinstance(dim, Expr) else {(): dim} if dim else {}
 
 
 def _same_network(audit: Json, baseline: Json) -> None:

@@ -32,4 +32,4 @@ def _case(suite: ElementTree.Element, model: str, file: str, outcome: Outcome) -
         ElementTree.SubElement(case, "system-out").text = outcome.sentence
         return
     failure = ElementTree.SubElement(case, "failure", {"type": "BudgetBroken", "message": outcome.sentence})
-    failure.text = "\n".join(filter(None, (outcome.sentence, outcome.where and f"most in {outcome.where}")))
+    failure.text = outcome.explained

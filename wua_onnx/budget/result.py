@@ -8,6 +8,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from wua_onnx._text import visible
 from wua_onnx.budget import amounts
 from wua_onnx.budget.amounts import Unit
 from wua_onnx.budget.registry import Side
@@ -85,6 +86,16 @@ class Outcome:
         relation = "within" if self.ok else "over" if self.side == "max" else "under"
         amount = "" if self.ok else f" by {self.over_text.lstrip('+−')}"
         return f"{self.label}: {self.got_text}, {relation} the limit {self.limit_text}{amount}"
+
+    @property
+    def most_in(self) -> str:
+        """What holds most of the figure, safe to show; empty where that says nothing."""
+        return visible(self.where, 120)
+
+    @property
+    def explained(self) -> str:
+        """The outcome in one line, with what holds most of the figure."""
+        return self.sentence + (f" (most in {self.most_in})" if self.where else "")
 
     @property
     def _texts(self) -> tuple[str, str]:

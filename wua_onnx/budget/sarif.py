@@ -44,12 +44,11 @@ def _rule(outcome: Outcome) -> dict[str, Any]:
 
 
 def _result(result: CheckResult, outcome: Outcome, index: int) -> dict[str, Any]:
-    where = f" (most in {outcome.where})" if outcome.where else ""
     found: dict[str, Any] = {
         "ruleId": outcome.key,
         "ruleIndex": index,
         "level": "warning" if outcome.ok else "error",
-        "message": {"text": f"{visible(result.model, 60)}: {outcome.sentence}{where}"},
+        "message": {"text": f"{visible(result.model, 60)}: {outcome.explained}"},
         "partialFingerprints": {"wuaOnnxBudget/v1": _fingerprint(result, outcome)},
     }
     if result.file is not None:

@@ -47,5 +47,5 @@ def _cells(outcome: Outcome) -> tuple[Text, ...]:
     word, style = ("ok", "green") if outcome.ok else ("broken", "bold red")
     if not outcome.certain:
         word, style = f"{word}?", style if not outcome.ok else "yellow"
-    texts = (outcome.label, outcome.got_text, outcome.limit_text, outcome.over_text, outcome.where)
+    texts = (outcome.label, outcome.got_text, outcome.limit_text, outcome.over_text, outcome.most_in)
     return (Text(word, style=style), *map(Text, texts))

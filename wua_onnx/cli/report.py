@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Render the audit and return the exit code; with no output named, it goes to the terminal."""
     from wua_onnx import Audit
+    from wua_onnx._audit_json import well_formed
 
     one_on_stdout(options, "markdown", "csv", "json")
     audit = Audit.from_json(options.audit)
@@ -38,9 +39,10 @@ def run(options: argparse.Namespace) -> int:
         Output(options.markdown, audit.to_markdown),
         Output(options.html, audit.to_html),
     )
-    written = write_outputs(outputs, quiet=options.quiet)
-    if not written and not any(output.target for output in outputs):
-        audit.show()
+    with well_formed(options.audit):
+        written = write_outputs(outputs, quiet=options.quiet)
+        if not written and not any(output.target for output in outputs):
+            audit.show()
     return FINE
 
 

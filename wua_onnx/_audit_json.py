@@ -1,0 +1,73 @@
+"""Reading the JSON of an audit: of which schema version it is, converted where it is an older one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from wua_onnx._text import visible
+from wua_onnx.errors import DataError
+from wua_onnx.report.view import SCHEMA_VERSION
+
+__all__ = ["SCHEMA_VERSION", "UPGRADES", "read_audit", "well_formed"]
+
+Json: TypeAlias = dict[str, Any]
+
+# From each older version to the next one; a change of `docs/audit.schema.json` that is no addition adds one here.
+UPGRADES: Mapping[int, Callable[[Json], Json]] = {}
+_PARTS = ("tool", "model", "settings", "cost", "recording", "totals", "coverage", "layers", "findings", "diagrams")
+
+
+def read_audit(path: str | Path) -> Json:
+    """Return the JSON of the audit in `path`, in the present schema version.
+
+    Raises:
+        DataError: the file cannot be read, is no JSON, no audit, or one of a version that is not known.
+    """
+    try:
+        data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f"{path}: expected the JSON of an audit, got {error}") from error
+    if not isinstance(data, dict) or "schema_version" not in data:
+        kind = "that of a cost report" if isinstance(data, dict) and "by_node" in data else "something else"
+        raise DataError(f"{path}: expected the JSON of an audit, as `wua-onnx analyze --json` writes it, got {kind}")
+    data = _upgraded(path, data)
+    missing = [part for part in _PARTS if part not in data]
+    if missing:
+        raise DataError(f"{path}: expected the JSON of an audit, got one without {', '.join(missing)}")
+    return data
+
+
+def _upgraded(path: str | Path, data: Json) -> Json:
+    version = data["schema_version"]
+    if type(version) is int and version > SCHEMA_VERSION:
+        raise DataError(
+            f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {version}: "
+            "a newer wua-onnx wrote it, and can read it"
+        )
+    while type(version) is int and version in UPGRADES and version < SCHEMA_VERSION:
+        data = UPGRADES[version](data)
+        version = data["schema_version"]
+    if version != SCHEMA_VERSION or type(version) is not int:
+        raise DataError(
+            f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {visible(repr(version), 60)}"
+        )
+    return data
+
+
+@contextmanager
+def well_formed(path: str | Path) -> Iterator[None]:
+    """Turn what a malformed audit makes readers stumble over into a DataError that names its file."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        what = f"no {error}" if isinstance(error, KeyError) else str(error)
+        problem = visible(f"{type(error).__name__}: {what}", 300)
+        raise DataError(f"{path}: expected an audit that fits docs/audit.schema.json, got {problem}") from error
+
+
+def _refuse(name: str) -> None:
+    raise ValueError(f"{name}, which is no JSON")
