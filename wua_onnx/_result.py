@@ -179,7 +179,7 @@ class Audit:
         Raises:
             WuaError: there is no such colour, module or depth, or the audit has no figures for the colour.
         """
-        from wua_onnx._drawing import graph_of
+        from wua_onnx.diagrams.of_audit import graph_of
 
         return graph_of(self._data, color, detail=detail, depth=depth, limit=limit)
 

@@ -12,9 +12,9 @@ import graphviz
 import pytest
 
 import wua_onnx as wua
-from wua_onnx._drawing import graph_of
 from wua_onnx.diagrams import draw
 from wua_onnx.diagrams.diagram import Diagram
+from wua_onnx.diagrams.of_audit import graph_of
 from wua_onnx.errors import OutputError, WuaError
 
 from .audits import transformer

@@ -79,8 +79,9 @@ def _network(options: argparse.Namespace) -> Diagram:
 def _graph(options: argparse.Namespace) -> Diagram:
     """Return the graph; weights are read and data are run only where the colour asks for it."""
     import wua_onnx as wua
-    from wua_onnx._drawing import graph_of, structure
+    from wua_onnx._drawing import structure
     from wua_onnx.diagrams.metrics import COSTS
+    from wua_onnx.diagrams.of_audit import graph_of
 
     where = {"detail": options.detail, "depth": options.depth}
     if _is_audit(options.model):

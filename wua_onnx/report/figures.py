@@ -11,6 +11,7 @@ from markupsafe import Markup
 from wua_onnx._text import visible
 from wua_onnx.diagrams import dot
 from wua_onnx.diagrams.draw import Drawing, to_svg
+from wua_onnx.diagrams.of_audit import graph_of
 from wua_onnx.diagrams.palette import kind_of
 from wua_onnx.report import numbers as n
 
@@ -44,23 +45,27 @@ def figures_of(audit: Json) -> tuple[Figure, ...]:
     links = {layer["name"]: f"#layer-{index}" for index, layer in enumerate(audit["layers"])}
     found = []
     if diagrams.get("graph"):
-        found.append(_graph(diagrams["graph"], links))
+        found.append(_graph(audit, diagrams["graph"], links))
     if diagrams.get("network"):
         found.append(_network(diagrams["network"]))
     return tuple(found)
 
 
-def _graph(diagram: Json, links: Mapping[str, str]) -> Figure:
+def _graph(audit: Json, diagram: Json, links: Mapping[str, str]) -> Figure:
     boxes = diagram["boxes"]
     parts = [n.plural(len(boxes), "box", "boxes")]
     if diagram["folded"]:
         parts.append(f"{n.plural(diagram['folded'], 'node')} folded into them")
     if diagram["left_out"]:
         parts.append(f"{n.plural(diagram['left_out'], 'edge')} not drawn")
+    drawn = dot.graph(diagram, links)
+    drawn.simpler = graph_of(audit, None, with_legend=False).simpler
+    drawing = to_svg(drawn, prefix="graph")
+    note = f" Note: {drawing.reason}." if drawing.svg is not None and drawing.reason else ""
     return _figure(
         title="Graph",
-        drawing=to_svg(dot.graph(diagram, links), prefix="graph"),
-        caption=", ".join(parts) + ". Shapes stand on the edges; a box of a layer leads to its row.",
+        drawing=drawing,
+        caption=", ".join(parts) + f". Shapes stand on the edges; a box of a layer leads to its row.{note}",
         legend=_kinds(boxes),
         heads=("Box", "What", "Times", "MACs", "Share"),
         rows=(_box_row(box) for box in boxes),
@@ -91,6 +96,7 @@ def _network(diagram: Json) -> Figure:
         legend=(
             LegendItem(css="strong", label=f"|weight| > {threshold}"),
             LegendItem(css="weak", label=f"|weight| ≤ {threshold}"),
+            *((LegendItem(css="path", label="strongest pathways"),) if diagram.get("paths") else ()),
             LegendItem(css="dead", label="dead neuron"),
         ),
         heads=("Layer", "Neurons drawn", "Left out", "Dead among them"),
