@@ -60,6 +60,9 @@ STYLE = "".join(
         f".wua{{{_variables(KINDS, RAMP, _LIGHT_LINES)}}}",
         "@media screen and (prefers-color-scheme:dark){",
         f".wua{{{_variables(DARK_KINDS, DARK_RAMP, _DARK_LINES)}}}}}",
+        "@media screen{",  # the page of a report lets its reader choose
+        f':root[data-theme="light"] .wua{{{_variables(KINDS, RAMP, _LIGHT_LINES)}}}',
+        f':root[data-theme="dark"] .wua{{{_variables(DARK_KINDS, DARK_RAMP, _DARK_LINES)}}}}}',
         ".wua text{fill:var(--wua-ink)}",
         ".wua .edge text,.wua .caption text{fill:var(--wua-muted)}",
         ".wua .edge path{stroke:var(--wua-line)}",
