@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wua_onnx.report import columns
+from wua_onnx.report.charts_page import charts_of
 from wua_onnx.report.figures import figures_of
 from wua_onnx.report.importance_view import activations_view, importance_view
 from wua_onnx.report.latency import latency_view
@@ -42,6 +43,7 @@ def render(audit: Mapping[str, Any]) -> str:
         page=view,
         latency=latency_view(audit.get("profile")),
         figures=figures_of(audit),
+        charts=charts_of(audit),
         columns={"work": WORK, "energy": ENERGY, "operators": OPERATORS, "nodes": NODES},
         layers=layers_view(audit, view.layers),
         importance=importance_view(audit),

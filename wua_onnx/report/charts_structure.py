@@ -1,0 +1,137 @@
+"""The structure: modules inside modules with what they cost, those that repeat folded into one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from wua_onnx._text import visible
+from wua_onnx.model.dim_json import from_json, to_json
+from wua_onnx.model.dims import total
+from wua_onnx.report import numbers as n
+from wua_onnx.report.charts_tree import Branch, lengths, tree_of
+
+Json = Mapping[str, Any]
+
+_LINES = 400  # at most; what lies deeper is counted
+_OPEN = 12  # lines of the outermost level below which the next one is open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A module, or `count` modules side by side that are built the same, of which the first opens."""
+
+    name: str
+    title: str
+    count: int
+    nodes: str
+    params: str
+    macs: str
+    share: str
+    length: float | None
+    children: tuple[Line, ...]
+    hidden: int
+    opened: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """The tree; `modules` are all, `folded` those that repeat one that is shown, `left_out` what has no line."""
+
+    lines: tuple[Line, ...]
+    modules: int
+    folded: int
+    left_out: int
+
+
+def structure_of(cost: Json) -> Structure | None:
+    """Return the tree of modules; None where no node tells its module."""
+    roots = tree_of(cost["by_module"])
+    if not roots:
+        return None
+    tree = _Tree(cost, roots)
+    lines = tuple(tree.lines(roots, depth=0))
+    left_out = max(len(tree.runs(roots)) - _LINES, 0)
+    return Structure(lines=lines, modules=len(cost["by_module"]), folded=tree.folded, left_out=left_out)
+
+
+class _Tree:
+    """Which modules repeat, and how deep the tree is shown."""
+
+    def __init__(self, cost: Json, roots: Sequence[Branch]) -> None:
+        self.cost = cost
+        self.folded = 0
+        self.kinds: dict[int, int] = {}
+        self._known: dict[Any, int] = {}
+        for root in roots:
+            self._kind(root)
+        self.deepest = self._deepest(roots)
+        self.open = len(self.runs(roots)) <= _OPEN
+        sizes = lengths([row["macs"] for row in cost["by_module"]], cost)
+        self.shares = sizes and [size / (sum(sizes[root.index] for root in roots) or 1) for size in sizes]
+
+    def _kind(self, branch: Branch) -> int:
+        """Number the modules by what they are made of: the same number is the same nodes, costs and insides."""
+        row = branch.row
+        inside = tuple((child.name, self._kind(child)) for child in branch.children)
+        made_of = (row["nodes"], n.count(row["macs"]), n.count(row["flops"]), inside)
+        self.kinds[branch.index] = self._known.setdefault(made_of, len(self._known))
+        return self.kinds[branch.index]
+
+    def runs(self, branches: Sequence[Branch]) -> list[list[Branch]]:
+        """Return neighbours of one kind together, as far as there is more to them than a node."""
+
+        def key(branch: Branch) -> tuple[int, int]:
+            return self.kinds[branch.index], -1 if branch.row["nodes"] > 1 else branch.index
+
+        return [list(run) for _, run in groupby(branches, key)]
+
+    def _deepest(self, roots: Sequence[Branch]) -> int:
+        """Return the level down to which there are at most `_LINES`."""
+        level, lines, depth = list(roots), 0, 0
+        while level:
+            runs = self.runs(level)
+            lines += len(runs)
+            if lines > _LINES:
+                return depth
+            level = [child for run in runs for child in run[0].children]
+            depth += 1
+        return depth
+
+    def lines(self, branches: Sequence[Branch], depth: int) -> list[Line]:
+        """Return the lines of one level; no more than `_LINES` of the outermost."""
+        runs = self.runs(branches)
+        return [self._line(run, depth) for run in runs[:_LINES]]
+
+    def _line(self, run: Sequence[Branch], depth: int) -> Line:
+        first, count = run[0], len(run)
+        self.folded += sum(1 for branch in run[1:] for _ in branch.all())
+        shown = depth + 1 < self.deepest
+        share = sum(self.shares[branch.index] for branch in run) if self.shares else None
+        return Line(
+            name=visible(first.name if count == 1 else f"{first.name} … {run[-1].name}"),
+            title=visible(first.row["path"]),
+            count=count,
+            nodes=n.plural(sum(branch.row["nodes"] for branch in run), "node"),
+            params=_summed(run, "params", self.cost),
+            macs=_summed(run, "macs", self.cost),
+            share=n.percent(share) if share is not None else "",
+            length=round(100 * min(share, 1.0), 2) if share is not None else None,
+            children=tuple(self.lines(first.children, depth + 1)) if shown else (),
+            hidden=0 if shown else sum(1 for _ in first.all()) - 1,
+            opened=depth == 0 and self.open,
+        )
+
+
+def _summed(run: Sequence[Branch], key: str, cost: Json) -> str:
+    values = [branch.row.get(key) for branch in run]
+    if any(value is None for value in values):
+        return n.NOT_KNOWN
+    if len(values) == 1:
+        return n.short(values[0])
+    try:
+        return n.short(to_json(total(dim for dim in map(from_json, values) if dim is not None)))
+    except ValueError:  # an expression without its terms
+        return n.NOT_KNOWN
