@@ -174,20 +174,24 @@ class StepValues:
         return self._state(value)
 
     def _leads_to_a_product(self, value: ir.Value) -> bool:
-        """Return whether `value` is a product with a constant, moved and shifted by constants, nothing else."""
-        for _ in range(_MOST_DEPTH):
-            value = moved_from(value)
-            node = value.producer()
-            if value in self.graph.scanned:
-                value = self.graph.scanned[value][0]
+        """Return whether `value` is made of products with constants, moved, added and shifted by constants alone."""
+        pending, seen = [value], {value}
+        while pending and len(seen) < _MOST_BEHIND:
+            latest = moved_from(pending.pop())
+            node = latest.producer()
+            if latest in self.graph.scanned:
+                behind = [self.graph.scanned[latest][0]]
+            elif node is None:
+                return False
+            elif node in self.graph.products:
                 continue
-            if node is None or node in self.graph.products:
-                return node is not None
-            varying = [each for each in node.inputs if each is not None and each not in self.model.constants]
-            if node.op_type not in _SUMS or len(varying) != 1:
-                return node.op_type in _SUMS and all(map(self._leads_to_a_product, varying)) and bool(varying)
-            value = varying[0]
-        return False
+            else:
+                behind = [each for each in node.inputs if each is not None and each not in self.model.constants]
+                if node.op_type not in _SUMS or not behind:
+                    return False
+            pending.extend(each for each in behind if each not in seen)
+            seen.update(behind)
+        return not pending
 
     def _is_of_this_step(self, value: ir.Value) -> bool:
         """Return whether `value` is computed elementwise from products alone, one of them of the same operand."""
