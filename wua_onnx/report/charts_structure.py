@@ -115,8 +115,8 @@ class _Tree:
             title=visible(first.row["path"]),
             count=count,
             nodes=n.plural(sum(branch.row["nodes"] for branch in run), "node"),
-            params=_summed(run, "params", self.cost),
-            macs=_summed(run, "macs", self.cost),
+            params=_summed(run, "params", ""),
+            macs=_summed(run, "macs", "MACs"),
             share=n.percent(share) if share is not None else "",
             length=round(100 * min(share, 1.0), 2) if share is not None else None,
             children=tuple(self.lines(first.children, depth + 1)) if shown else (),
@@ -125,13 +125,13 @@ class _Tree:
         )
 
 
-def _summed(run: Sequence[Branch], key: str, cost: Json) -> str:
+def _summed(run: Sequence[Branch], key: str, unit: str) -> str:
     values = [branch.row.get(key) for branch in run]
     if any(value is None for value in values):
-        return n.NOT_KNOWN
+        return f"{n.NOT_KNOWN} {unit}".rstrip()
     if len(values) == 1:
-        return n.short(values[0])
+        return n.short(values[0], unit)
     try:
-        return n.short(to_json(total(dim for dim in map(from_json, values) if dim is not None)))
+        return n.short(to_json(total(dim for dim in map(from_json, values) if dim is not None)), unit)
     except ValueError:  # an expression without its terms
-        return n.NOT_KNOWN
+        return f"{n.NOT_KNOWN} {unit}".rstrip()
