@@ -16,12 +16,16 @@ from wua_onnx.report.charts_tree import Branch, lengths, tree_of
 Json = Mapping[str, Any]
 
 _LINES = 400  # at most; what lies deeper is counted
+_SIBLINGS = 150  # lines inside one module
 _OPEN = 12  # lines of the outermost level below which the next one is open
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A module, or `count` modules side by side that are built the same, of which the first opens."""
+    """A module, or `count` side by side that are built the same, of which the first opens.
+
+    `hidden` modules inside have no line.
+    """
 
     name: str
     title: str
@@ -53,7 +57,7 @@ def structure_of(cost: Json) -> Structure | None:
         return None
     tree = _Tree(cost, roots)
     lines = tuple(tree.lines(roots, depth=0))
-    left_out = max(len(tree.runs(roots)) - _LINES, 0)
+    left_out = max(len(tree.runs(roots)) - _SIBLINGS, 0)
     return Structure(lines=lines, modules=len(cost["by_module"]), folded=tree.folded, left_out=left_out)
 
 
@@ -90,25 +94,26 @@ class _Tree:
 
     def _deepest(self, roots: Sequence[Branch]) -> int:
         """Return the level down to which there are at most `_LINES`."""
-        level, lines, depth = list(roots), 0, 0
+        level, lines, depth = [roots], 0, 0
         while level:
-            runs = self.runs(level)
-            lines += len(runs)
+            firsts = [run[0] for siblings in level for run in self.runs(siblings)[:_SIBLINGS]]
+            lines += len(firsts)
             if lines > _LINES:
-                return depth
-            level = [child for run in runs for child in run[0].children]
+                break
+            level = [first.children for first in firsts if first.children]
             depth += 1
-        return depth
+        return max(depth, 1)
 
     def lines(self, branches: Sequence[Branch], depth: int) -> list[Line]:
-        """Return the lines of one level; no more than `_LINES` of the outermost."""
+        """Return the lines of one level, no more than `_SIBLINGS`."""
         runs = self.runs(branches)
-        return [self._line(run, depth) for run in runs[:_LINES]]
+        return [self._line(run, depth) for run in runs[:_SIBLINGS]]
 
     def _line(self, run: Sequence[Branch], depth: int) -> Line:
         first, count = run[0], len(run)
         self.folded += sum(1 for branch in run[1:] for _ in branch.all())
         shown = depth + 1 < self.deepest
+        inside = self.runs(first.children)
         share = sum(self.shares[branch.index] for branch in run) if self.shares else None
         return Line(
             name=visible(first.name if count == 1 else f"{first.name} … {run[-1].name}"),
@@ -120,7 +125,7 @@ class _Tree:
             share=n.percent(share) if share is not None else "",
             length=round(100 * min(share, 1.0), 2) if share is not None else None,
             children=tuple(self.lines(first.children, depth + 1)) if shown else (),
-            hidden=0 if shown else sum(1 for _ in first.all()) - 1,
+            hidden=max(len(inside) - _SIBLINGS, 0) if shown else sum(1 for _ in first.all()) - 1,
             opened=depth == 0 and self.open,
         )
 

@@ -16,7 +16,7 @@ from wua_onnx.report.charts_svg import NARROW, WIDE, fitted, svg, text_width, wo
 from wua_onnx.report.charts_tree import Branch
 
 _HEIGHT = {WIDE: 400, NARROW: 420}
-_LEAST = 900.0  # square pixels of a box; smaller ones are drawn together
+_LEAST, _LEAST_OF_MANY = 900.0, 200.0  # square pixels of a box; smaller ones are drawn together
 _HEAD, _GAP = 17, 2
 _OPENED = (64, 52)  # pixels of a box that shows what is inside it
 _DEPTH = 3
@@ -156,6 +156,8 @@ def _merged(items: Sequence[_Item], area: float) -> list[_Item]:
     """Return `items` with those whose boxes would be too small drawn as one."""
     whole = sum(item.size for item in items)
     small = [item for item in items if item.size * area / whole < _LEAST]
+    if sum(item.size for item in small) > whole / 2:  # most is small: better unnamed boxes than a single one
+        small = [item for item in small if item.size * area / whole < _LEAST_OF_MANY]
     if len(small) < 2:
         return list(items)
     other = _Item(label=f"+{len(small):,}", path=f"{len(small):,} smaller modules", size=sum(i.size for i in small))
