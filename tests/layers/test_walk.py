@@ -55,6 +55,24 @@ STOPS: dict[str, tuple[str, dict[str, Any], str, tuple[str, int, str | None]]] =
     "another domain's Relu": ("y = my.Relu(a)", {}, "", ("a", 2, None)),
     "divided by": ("y = Div(b, a)", {}, "", ("a", 2, None)),
     "a product with itself": ("y = Mul(a, a)", {}, "", ("y", 2, "Square")),
+    "a scale of what is multiplied with the values of another": (
+        "b1 = Add(a, b) c = Mul(b1, k) t = Transpose<perm = [0, 2, 1]>(c) y = MatMul(z, t)",
+        {"k": np.float32(0.3)},
+        "",
+        ("b1", 2, None),
+    ),
+    "a scale of what goes into the next layer": (
+        "b1 = Add(a, b) c = Mul(b1, k) y = MatMul(c, v)",
+        {"k": np.float32(0.3), "v": rand(3, 11, seed=2)},
+        "",
+        ("c", 2, None),
+    ),
+    "a scale for each neuron before such a product": (
+        "b1 = Add(a, b) c = Mul(b1, k) t = Transpose<perm = [0, 2, 1]>(c) y = MatMul(z, t)",
+        {"k": rand(3, seed=2)},
+        "",
+        ("c", 2, None),
+    ),
     "one function only": ("r = Relu(a) y = Tanh(r)", {}, "", ("r", 2, "ReLU")),
     "dropout": ("d = Dropout(a) y = Relu(d)", {}, "", ("y", 2, "ReLU")),
     "quantized on the way": (

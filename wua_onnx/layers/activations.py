@@ -24,6 +24,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 _MAX_STEPS = 64
 _DOMAINS = frozenset({"", "com.microsoft"})
 _VALUES_KEPT = frozenset({"Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"})
+_PRODUCTS = frozenset({"MatMul", "FusedMatMul"})
 _NORMALISATIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
@@ -79,9 +80,11 @@ class _Walk:
     axes: tuple[int, ...]
     factor: Array
     quantization: Quantization | None = None
+    scaled_alike: bool = False  # whether the last step multiplied every neuron by the same number
 
     def step(self, value: ir.Value, axes: tuple[int, ...], factor: Array | float = 1.0) -> None:
         self.value, self.axes, self.factor = value, axes, self.factor * factor
+        self.scaled_alike = np.ndim(factor) == 0 and bool(factor != 1)
 
     def here(self, function: Function | None = None) -> Activation:
         """Return an activation read where the walk stands."""
@@ -116,7 +119,7 @@ def follow(
     walk = _Walk(model, graph, output, axes, np.ones((), np.float64), quantization)
     if activation == "pre":
         return Activation(value=output, axes=axes, factor=walk.factor, function=None, quantization=quantization)
-    reading = walk.here()
+    reading = unscaled = walk.here()
     for _ in range(_MAX_STEPS):
         function = _through_function(walk)
         if function is not None:
@@ -126,7 +129,21 @@ def follow(
             break
         if not moves_only:
             reading = walk.here()
-    return reading
+            unscaled = unscaled if walk.scaled_alike else reading
+    return unscaled if _ends_in_a_product(walk) else reading
+
+
+def _ends_in_a_product(walk: _Walk) -> bool:
+    """Return whether what reads the neurons multiplies them with something that is computed, too.
+
+    A number that scales all of them is then part of that product: `1 / sqrt(size)` of attention, which one exporter
+    writes before the product of queries and keys and another one after it.
+    """
+    user = _only_user(walk)
+    if user is None or user[0].op_type not in _PRODUCTS:
+        return False
+    node, index = user
+    return node.input(1 - index) not in node.model.constants
 
 
 def follow_on(activation: Activation, model: Model, values: Array) -> Activation:
