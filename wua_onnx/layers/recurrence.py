@@ -44,13 +44,26 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
     steps, recurrent = _linked(_steps(Graph(model, sizes, products)), model)
     replaced = {product.node: product.root for step in steps for product in step.products}
     dense = {product.root for node, product in products.items() if node not in replaced}
-    result: dict[ir.Node, list[Use]] = {}
-    for root, uses in _uses(steps, recurrent).items():
-        if root not in dense:  # else it would be two kinds of layers in one
-            result |= {node: [] for node, own in replaced.items() if own is root}
-            for use in uses:
-                result[use.node.node].append(use)
+    # A weight of other products, too, would be two kinds of layers in one.
+    uses = {root: own for root, own in _uses(steps, recurrent).items() if root not in dense}
+    result: dict[ir.Node, list[Use]] = {node: [] for node in products if replaced.get(node) in uses}
+    first = _first_of(steps, list(result))
+    for use in (use for own in uses.values() for use in own):
+        result[first[use.node.node]].append(use)
     return result
+
+
+def _first_of(steps: Sequence[Step], nodes: Sequence[ir.Node]) -> dict[ir.Node, ir.Node]:
+    """Return for each of `nodes`, products of steps in any order, the first product of its step.
+
+    There the weights of the step are found, those of the input before those of the hidden state.
+    """
+    place = {node: number for number, node in enumerate(nodes)}
+    first: dict[ir.Node, ir.Node] = {}
+    for step in steps:
+        own = [product.node for product in step.products if product.node in place]
+        first |= {node: min(own, key=place.__getitem__) for node in own if node not in first}
+    return first
 
 
 def _may_recur(model: Model, products: Mapping[ir.Node, GateProduct]) -> bool:
