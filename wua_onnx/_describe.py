@@ -18,8 +18,9 @@ from wua_onnx.importance.gates import gates
 from wua_onnx.importance.measured import MEMORY, Measured, Memory, measured
 from wua_onnx.importance.score import can_score, combined_mean
 from wua_onnx.layers import Layer, Layers
+from wua_onnx.layers.kinds.recurrent import GATES
 from wua_onnx.model.dim_json import to_json
-from wua_onnx.model.dims import Dim, total
+from wua_onnx.model.dims import Dim, product, total
 from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
 from wua_onnx.recording import NeuronStatistics
@@ -88,8 +89,8 @@ def describe_layers(
     def describe(name: str) -> Json:
         layer = layers.by_name[name]
         # The steps of a recurrent layer may read one product.
-        nodes = dict.fromkeys(use.node.node for use in layer.uses)
-        known = [by_node[node] for node in nodes if node in by_node]
+        nodes = {use.node.node: use.node for use in layer.uses}
+        known = [_share(by_node[node], view, layer) for node, view in nodes.items() if node in by_node]
         macs = to_json(total(known)) if len(known) == len(nodes) else None
         return {**_head(layer), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
 
@@ -113,6 +114,15 @@ def _macs(model: Model, cost: CostReport) -> Iterator[tuple[ir.Node, Dim]]:
                     if place in inner:
                         yield inside, inner[place].macs
                         pending.append((inside, place))
+
+
+def _share(macs: Dim, node: NodeView, layer: Layer) -> Dim:
+    """Return the MACs of `node` that are products with the weight of `layer`: an LSTM, GRU or RNN has two weights."""
+    if node.op_type not in GATES:
+        return macs
+    if layer.uses[0].parameter == "P":
+        return 0  # convention 3
+    return macs * layer.size // total(product(node.shape(index)) for index in (1, 2))
 
 
 def _head(layer: Layer) -> Json:
