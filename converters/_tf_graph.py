@@ -17,6 +17,7 @@ from . import _base
 from ._quiet import converting, step
 from ._tf_functions import Traced
 from ._tf_import import import_package
+from ._tf_order import restore_order
 from ._upcast import upcast
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
@@ -43,7 +44,7 @@ def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
     # A GraphDef or a ModelProto ends at 2 GiB: weights beyond that are handed over apart.
     large = sum(int(np.prod(v.shape)) * v.dtype.size for _, v in traced.variables) > _base.EXTERNAL_ABOVE
     source = SimpleNamespace(get_concrete_function=lambda *_: traced.function)
-    with converting(where, "operators that ONNX can express"), _numpy_product():
+    with converting(where, "operators that ONNX can express"), _numpy_product(), _transposes_kept():
         proto, storage = tf2onnx.convert.from_function(
             source,
             (),
@@ -59,6 +60,8 @@ def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
     if storage is not None:
         _restore_weights(model, storage.name_to_tensor_data)
     _bind_captured(model, traced)
+    created = (str(operation.name) for operation in traced.function.graph.get_operations())
+    restore_order(model.graph, {name: number for number, name in enumerate(created)})
     return model, cautions
 
 
@@ -88,17 +91,29 @@ def _is_operator(op_type: str, version: int, domain: str) -> bool:
 
 def _handlers() -> dict[str, tuple[Any, list[str]]]:
     """Return what writes the operators that tf2onnx does not know."""
-    return {"Erfc": (_erfc, []), "Bucketize": (_bucketize, [])}
+    return {"Erfc": (_erfc, []), "Expm1": (_expm1, []), "Bucketize": (_bucketize, [])}
 
 
 def _erfc(ctx: Any, node: Any, name: str, args: Any) -> None:
     """Write Erfc, which Keras's exact GELU is made of, as 1 - Erf(x): ONNX has no operator of that name."""
+    one, erf, rest = _one_and(ctx, node, name, "Erf")
+    ctx.make_node("Sub", [one, erf], name=name, **rest)
+
+
+def _expm1(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """Write Expm1, which Keras's CELU is made of, as Exp(x) - 1."""
+    one, exponential, rest = _one_and(ctx, node, name, "Exp")
+    ctx.make_node("Sub", [exponential, one], name=name, **rest)
+
+
+def _one_and(ctx: Any, node: Any, name: str, function: str) -> tuple[str, str, dict[str, Any]]:
+    """Take `node` away; return a 1 of its type, `function` of its input, and what the node in its place must have."""
     dtype, shape = ctx.get_dtype(node.output[0]), ctx.get_shape(node.output[0])
     inputs, outputs = list(node.input), list(node.output)
     ctx.remove_node(node.name)
     one = ctx.make_const(f"{name}/one", np.array(1, ir.DataType(dtype).numpy()))
-    erf = ctx.make_node("Erf", inputs, name=f"{name}/Erf", shapes=[shape], dtypes=[dtype])
-    ctx.make_node("Sub", [one.output[0], erf.output[0]], name=name, outputs=outputs, shapes=[shape], dtypes=[dtype])
+    applied = ctx.make_node(function, inputs, name=f"{name}/{function}", shapes=[shape], dtypes=[dtype])
+    return one.output[0], applied.output[0], {"outputs": outputs, "shapes": [shape], "dtypes": [dtype]}
 
 
 def _bucketize(ctx: Any, node: Any, name: str, args: Any) -> None:
@@ -134,6 +149,22 @@ def _numpy_product() -> Iterator[None]:
     finally:
         if missing:
             vars(np).pop("product", None)
+
+
+@contextlib.contextmanager
+def _transposes_kept() -> Iterator[None]:
+    """Keep tf2onnx from writing a Transpose of axes of length 1 as a Reshape.
+
+    It takes the new shape from what it noted of the input, which is wrong behind a LayerNormalization of images of a
+    single pixel: the last stage of ConvNeXt at 32 pixels became (batch, 1, channels, 1).
+    """
+    optimizer = import_package("tf2onnx.optimizer.transpose_optimizer").TransposeOptimizer
+    replace = optimizer.post_optimize_action
+    optimizer.post_optimize_action = lambda _: None
+    try:
+        yield
+    finally:
+        optimizer.post_optimize_action = replace
 
 
 def _restore_weights(model: ir.Model, data: dict[str, bytes]) -> None:
