@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -36,12 +37,15 @@ class Example:
         layers: runs the samples once more and returns what each layer made of them, by its path, in the order in
             which they ran; only called to find the layer that goes wrong.
         narrow: float16 or bfloat16, where the framework computes in it and the model does not.
+        sizes: the name and the shape of what each layer makes, by its path, in the framework; None for an axis as
+            long as the batch.
     """
 
     feeds: Mapping[str, Array]
     outputs: tuple[Array, ...]
     layers: Callable[[], Layers] | None = None
     narrow: ir.DataType | None = None
+    sizes: Mapping[str, tuple[str, tuple[int | None, ...]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +95,56 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
                 f"{_first_diverging(model, proto, folder, example, tolerance)}"
             )
         worst = max(worst, gap.difference)
+    _check_sizes(path, proto, example, where)
     return worst
+
+
+def _check_sizes(path: Path, proto: onnx.ModelProto, example: Example, where: str) -> None:
+    """Refuse a model in which a layer makes more or fewer values than in the framework, whatever comes out in the end.
+
+    A network whose last layers reduce or saturate may hide that. Shapes alone tell which layers to look at; only
+    these are run.
+
+    Raises:
+        ConversionError: names the layer.
+    """
+    suspects = _suspects(path, example)
+    if not suspects or example.layers is None:
+        return
+    shown = onnx.ModelProto()
+    shown.CopyFrom(proto)
+    known = {output.name for output in proto.graph.output}
+    shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in set(suspects.values()) - known)
+    try:
+        got = dict(zip(*_run(shown, path.parent, example), strict=True))
+        made = [(layer, expected, got[suspects[layer]]) for layer, expected in example.layers() if layer in suspects]
+    except WuaError:
+        return  # the comparison of outputs stands
+    for layer, expected, found in made:
+        if expected.size != found.size:
+            raise ConversionError(
+                f"{where}, layer {layer!r}: expected {list(expected.shape)} as in the framework, "
+                f"got {list(found.shape)} from the converted model"
+            )
+
+
+def _suspects(path: Path, example: Example) -> dict[str, str]:
+    """Return the name of the value that a layer makes, by its path, where inferred shapes differ in their sizes."""
+    from wua_onnx.model import load
+
+    if not example.sizes or not example.feeds:
+        return {}
+    model = load(path, dims={name: array.shape for name, array in example.feeds.items()})
+    batch = next(iter(example.feeds.values())).shape[:1]
+    values = {output.name: output for node in model.ir_model.graph for output in node.outputs}
+    found = {}
+    for layer, (name, shape) in example.sizes.items():
+        inferred = (model.shape(values[name]) if name in values else None) or ()
+        known = [size for size in inferred if isinstance(size, int)]
+        expected = math.prod((batch[0] if batch else 1) if size is None else size for size in shape)
+        if inferred and len(known) == len(inferred) and math.prod(known) != expected:
+            found[layer] = name
+    return found
 
 
 def _narrowest(model: ir.Model) -> ir.DataType | None:

@@ -71,11 +71,14 @@ def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
     def call(*flat: Any) -> Any:
         return model(keras.tree.pack_sequence_as(structure, flat), training=False)
 
-    with converting(where, "a model that can be traced"), _recording(model) as scopes, _without_xla(tf):
+    sizes: dict[str, tuple[str, tuple[int | None, ...]]] = {}
+    with converting(where, "a model that can be traced"), _recording(model, sizes) as scopes, _without_xla(tf):
         function = tf.function(call, input_signature=specs).get_concrete_function()
     found = traced(function, holder=model)
     names = getattr(model, "output_names", None) or [layer.name for layer in getattr(model, "layers", [])[-1:]]
-    return replace(found, outputs=tuple(names)), _paths(scopes)
+    paths = _paths(scopes)
+    sizes = {paths[scope]: made for scope, made in sizes.items() if paths.get(scope)}
+    return replace(found, outputs=tuple(names), sizes=sizes), paths
 
 
 @contextlib.contextmanager
@@ -133,8 +136,10 @@ def _every_layer(model: Any) -> Iterator[Any]:
 
 
 @contextlib.contextmanager
-def _recording(model: Any) -> Iterator[dict[str, str]]:
+def _recording(model: Any, sizes: dict[str, tuple[str, tuple[int | None, ...]]]) -> Iterator[dict[str, str]]:
     """Collect, while the model is traced, the name of the layer that ran in each name scope.
+
+    `sizes` receives the name and the shape of what it made there, where that is one tensor.
 
     TensorFlow makes scopes unique by numbers (`dense_1` becomes `dense_1_1`), so a scope alone does not tell. Each
     layer's `call` is wrapped for the time of the trace.
@@ -146,8 +151,12 @@ def _recording(model: Any) -> Iterator[dict[str, str]]:
 
     def wrapped(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         def recorded(*args: Any, **kwargs: Any) -> Any:
-            scopes.setdefault(tf.get_current_name_scope(), "" if id(layer) in cells else layer.name)
-            return call(*args, **kwargs)
+            scope = tf.get_current_name_scope()
+            scopes.setdefault(scope, "" if id(layer) in cells else layer.name)
+            output = call(*args, **kwargs)
+            if isinstance(output, tf.Tensor) and output.shape.rank is not None and id(layer) not in cells:
+                sizes[scope] = output.name, tuple(output.shape)
+            return output
 
         return recorded
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Traced:
         variables: (path, variable) of all it may read.
         outputs: the author's names of the outputs, in order; empty where there are none.
         holder: what owns the variables; they live as long as it does.
+        sizes: the name and the shape of the tensor that each layer makes, by the layer's path, where it is known.
     """
 
     function: Any
@@ -32,6 +34,7 @@ class Traced:
     variables: tuple[tuple[str, Any], ...]
     outputs: tuple[str, ...] = ()
     holder: Any = None
+    sizes: Mapping[str, tuple[str, tuple[int | None, ...]]] = field(default_factory=dict)
 
 
 def from_saved_model(folder: Path, signature: str | None = None) -> Traced:

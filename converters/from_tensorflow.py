@@ -86,7 +86,7 @@ def _draft(
     example = None
     if outputs is not None:
         layers_run = layers_of(arrays) if layers_of is not None else None
-        example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced))
+        example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced), sizes=traced.sizes)
     return Draft(
         model=model,
         framework="keras" if scopes is not None else "tensorflow",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import onnx
 import onnxruntime
 import pytest
 
-from wua_onnx.converters import _base, is_convertible, to_onnx
+from wua_onnx.converters import _base, _check, _tf_graph, is_convertible, to_onnx
 from wua_onnx.errors import ConversionError
 
 with warnings.catch_warnings():
@@ -163,13 +164,44 @@ def test_saved_model(tmp_path: Path) -> None:
     np.testing.assert_allclose(run(converted.path, image=x)["output_0"], model(x, training=False), atol=1e-5)
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu", "silu", "tanh"])
+@pytest.mark.parametrize("activation", ["celu", "gelu", "relu", "silu", "tanh"])
 def test_activations(tmp_path: Path, activation: str) -> None:
     model = randomized(keras.Sequential([keras.Input((5,)), layers.Dense(7, activation=activation)]))
     converted = to_onnx(model, tmp_path / "m.onnx", samples(9, 5))
     x = np.linspace(-4, 4, 55, dtype=np.float32).reshape(11, 5)
     got = next(iter(run(converted.path, **{model.inputs[0].name: x}).values()))
     np.testing.assert_allclose(got, model(x), atol=1e-5)
+
+
+def pixel() -> Any:
+    """Images of a single pixel; the mean over all axes at the end hides how many values there were."""
+    return randomized(
+        keras.Sequential(
+            [
+                keras.Input((1, 1, 2)),
+                layers.Conv2D(4, 3, padding="same", name="first"),
+                layers.LayerNormalization(name="norm"),
+                layers.GlobalAveragePooling2D(name="mean"),
+            ]
+        )
+    )
+
+
+def test_images_of_a_single_pixel(tmp_path: Path) -> None:
+    model = pixel()
+    converted = to_onnx(model, tmp_path / "m.onnx", samples(7, 1, 1, 2))
+    assert converted.max_difference is not None
+    x = samples(11, 1, 1, 2)
+    got = next(iter(run(converted.path, **{model.inputs[0].name: x}).values()))
+    np.testing.assert_allclose(got, model(x), atol=1e-5)
+
+
+def test_a_layer_of_another_size_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left to itself, tf2onnx writes (batch, 1, 4, 1) for (batch, 1, 1, 4), and a mean at the end hides it."""
+    monkeypatch.setattr(_tf_graph, "_transposes_kept", contextlib.nullcontext)
+    monkeypatch.setattr(_check, "TOLERANCE", np.inf)
+    with pytest.raises(ConversionError, match=r"layer 'norm': expected \[5, 1, 1, 4\] .* got \[5, 1, 4, 4\]"):
+        to_onnx(pixel(), tmp_path / "m.onnx", samples(7, 1, 1, 2))
 
 
 def test_constants_that_a_layer_holds_are_no_inputs(tmp_path: Path) -> None:
