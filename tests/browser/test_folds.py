@@ -105,7 +105,7 @@ def test_focus_is_visible(browser: webdriver.Chrome, folder: Path) -> None:
     open_page(browser, folder / "digits.html")
     widths = browser.execute_script(
         "return ['nav a', '#theme', '#layer-tools input', '#layer-tools select', '#layer-tools button',"
-        "'#layer-table th button', '#layer-table a.name', 'summary', '.scroll'].map(each => {"
+        "'#layer-table th button', '#layer-table a.name', 'summary', '#layers .scroll'].map(each => {"
         "const e = document.querySelector(each); e.focus({focusVisible: true});"
         "return [each, getComputedStyle(e).outlineStyle, parseFloat(getComputedStyle(e).outlineWidth)]; })"
     )

@@ -62,7 +62,6 @@ def run(options: argparse.Namespace) -> int:
         Output(options.markdown, audit.to_markdown),
         Output(options.html, audit.to_html),  # last, so that its path is the last thing said
     )
-    if not write_outputs(outputs, quiet=options.quiet):
-        audit.show()
+    write_outputs(outputs, quiet=options.quiet, show=audit.show)
     runs = [audit.to_dict()["recording"], audit.profile]
     return FAILED if any(run is not None and run.get("error") for run in runs) else FINE

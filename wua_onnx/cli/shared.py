@@ -84,8 +84,8 @@ class Output:
     text: Callable[[], str]
 
 
-def write_outputs(outputs: Iterable[Output], quiet: bool) -> bool:
-    """Write what was asked for, in this order; return whether stdout got one.
+def write_outputs(outputs: Iterable[Output], quiet: bool, show: Callable[[], object] | None = None) -> bool:
+    """Write what was asked for, in this order; return whether stdout got one. `show` runs first where none does.
 
     Every text is made and every path looked at before the first is written, so that a bad one leaves nothing behind.
 
@@ -99,6 +99,10 @@ def write_outputs(outputs: Iterable[Output], quiet: bool) -> bool:
     for path, times in Counter(paths).items():
         check_writable(path, times)
     made = [(output.target, output.text().rstrip("\n") + "\n") for output in asked]
+    on_stdout = any(target == "-" for target, _ in made)
+    if show is not None and not on_stdout:
+        show()
+        sys.stdout.flush()  # before what is said on stderr of the files
     for target, text in made:
         if target == "-":
             print(text, end="")
@@ -106,4 +110,4 @@ def write_outputs(outputs: Iterable[Output], quiet: bool) -> bool:
             write_text(Path(target), text)
             if not quiet:
                 print(f"wrote {Path(target).resolve()}", file=sys.stderr)
-    return any(target == "-" for target, _ in made)
+    return on_stdout
