@@ -30,6 +30,16 @@ def add(commands: Any) -> None:
     parser.add_argument("--criterion", action="append", help="criterion of importance (default activation); repeatable")
     parser.add_argument("--activation", choices=("post", "pre"), default="post", help="where neurons are read")
     parser.add_argument("--static", action="store_true", help="record nothing: weights alone")
+    parser.add_argument("--recording", metavar="FILE", help="a recording that Recorder.save wrote, in place of data")
+    parser.add_argument(
+        "--statistic",
+        action="append",
+        default=[],
+        choices=("square", "firing", "range", "histogram", "map"),
+        help="what to record of each neuron beside mean |a|; repeatable",
+    )
+    parser.add_argument("--mask", metavar="INPUT", help="the input that is 0 at padded positions, which do not count")
+    parser.add_argument("--normalization", action="store_true", help="scales of normalisations are layers, too")
     parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a run")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     profile_arguments(parser)
@@ -51,6 +61,10 @@ def run(options: argparse.Namespace) -> int:
         criterion=options.criterion or "activation",
         activation=options.activation,
         compute_activations=not options.static,
+        recording=options.recording,
+        statistics=options.statistic,
+        mask=options.mask,
+        normalization=options.normalization,
         batch_size=options.batch_size,
         device=options.device,
         isolate=not options.no_isolate,
