@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ METRICS = (
     ("Dead neuron", "0 for every sample; without data, one whose incoming weights are all 0."),
     ("Untrained", "the same metric of random weights of that shape (Gaussian: utilization 0.753, gini 0.414)."),
 )
+
+_REASONS = 3  # named beside the share of parameters that belong to a layer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +91,7 @@ def method_of(audit: Json) -> MethodView:
         recording=recording_of(audit["recording"]),
         unsupported=_facts((op, n.plural(n.number(k) or 0, "node")) for op, k in cost["unsupported"].items()),  # type: ignore[arg-type]
         coverage=f"{n.count(coverage['analysed'])} of {n.count(coverage['parameters'])} parameters "
-        f"({n.percent(share)}) belong to an analysed layer",
+        f"({n.percent(share)}) belong to an analysed layer{_rest(coverage)}",
         declined=tuple(
             Declined(name=visible(d["name"]), elements=n.count(d["elements"]), reason=visible(d["reason"]))
             for d in declined
@@ -98,6 +101,19 @@ def method_of(audit: Json) -> MethodView:
         constant=constant_nodes(cost),
         unused=unused_nodes(cost),
     )
+
+
+def _rest(coverage: Json) -> str:
+    """Return what the parameters outside of layers are: the reasons that hold for the most of them, and how many."""
+    elements: Counter[str] = Counter()
+    for item in coverage["declined"]:
+        elements[item["reason"]] += int(n.number(item["elements"]) or 0)
+    named = elements.most_common(_REASONS)
+    parts = [f"{n.count(count)} ({visible(reason)})" for reason, count in named]
+    left = elements.total() - sum(count for _, count in named)
+    if left:
+        parts.append(f"{n.count(left)} (other reasons, listed in the page)")
+    return f"; outside: {', '.join(parts)}" if parts else ""
 
 
 def constant_nodes(cost: Json) -> tuple[str, ...]:
