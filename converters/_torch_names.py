@@ -8,15 +8,12 @@ from collections.abc import Iterator, Mapping
 
 import onnx_ir as ir
 
-from wua_onnx.model.scopes import TORCH_CLASSES, TORCH_SCOPES, module_path, string_list
+from wua_onnx.model.scopes import TORCH_SCOPES, module_classes, module_path, source_line, string_list
 
 from ._base import Module
 from ._trace import Parameters, initializers_of
 
 _GENERATED = re.compile(r"s\d+")
-_FRAME = re.compile(r'File "(?P<file>[^"]+)", line (?P<line>\d+)')
-_PACKAGES = re.compile(r"[/\\](torch|keras|onnxscript)[/\\]")
-_TRACE = "pkg.torch.onnx.stack_trace"
 _RULE = "pkg.onnxscript.rewriter.rule_name"
 _MAIN = ("weight", "kernel")  # the parameter that is called by its module's name alone
 
@@ -85,20 +82,13 @@ def modules_of(model: ir.Model, classes: Mapping[str, str]) -> dict[str, Module]
     found: dict[str, Module] = {}
     for node in model.graph.all_nodes():
         scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
-        named = dict(zip(scopes, string_list(node.metadata_props.get(TORCH_CLASSES)), strict=False)) | dict(classes)
+        named = module_classes(node) | dict(classes)
         innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
         owner = ".".join(module_path(node))
         if owner and owner not in found:
-            line = _line(node.metadata_props.get(_TRACE, ""))
             folded = innermost if innermost != owner and "FuseBatchNorm" in node.metadata_props.get(_RULE, "") else None
-            found[owner] = Module(class_name=named.get(owner), line=line, folded=folded)
+            found[owner] = Module(class_name=named.get(owner), line=source_line(node), folded=folded)
     return found
-
-
-def _line(trace: str) -> str | None:
-    """Return `file:line` of the innermost frame that is the author's."""
-    frames = [f"{m['file']}:{m['line']}" for m in _FRAME.finditer(trace) if not _PACKAGES.search(m["file"])]
-    return frames[-1] if frames else None
 
 
 def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]]) -> None:

@@ -31,3 +31,26 @@ def test_strongest_neurons_come_with_their_importance() -> None:
     order = np.argsort(-layer.neuron_importance, kind="stable")[: len(told["strongest"])]
     assert told["strongest"] == order.tolist()
     np.testing.assert_allclose(told["neuron_importance"], layer.neuron_importance[order])
+
+
+def test_layers_name_the_class_and_the_line_of_their_module(tmp_path: Path) -> None:
+    node = helper.make_node("MatMul", ["x", "w"], ["y"], name="n7")
+    scopes = {
+        "pkg.torch.onnx.name_scopes": "['', 'enc', 'enc.fc', 'linear']",
+        "pkg.torch.onnx.class_hierarchy": "['app.Net', 'app.Encoder', 'app.Scaled', 'aten.linear']",
+        "pkg.torch.onnx.stack_trace": 'File "/home/me/enc.py", line 23, in forward',
+    }
+    for key, value in scopes.items():
+        node.metadata_props.add(key=key, value=value)
+    audit = wua.analyze(model([node], {"w": np.ones((3, 5))}, ["batch", 3]))
+    [layer] = audit.layers.values()
+    assert (layer.module, layer.module_class, layer.source) == ("enc.fc", "app.Scaled", "/home/me/enc.py:23")
+    audit.to_json(tmp_path / "audit.json")
+    [again] = wua.Audit.from_json(tmp_path / "audit.json").layers.values()
+    assert (again.module, again.module_class, again.source) == ("enc.fc", "app.Scaled", "/home/me/enc.py:23")
+
+
+def test_layers_of_a_file_that_tells_nothing_have_no_class() -> None:
+    audit = wua.analyze(model([helper.make_node("MatMul", ["x", "w"], ["y"])], {"w": np.ones((3, 5))}, ["batch", 3]))
+    [layer] = audit.layers.values()
+    assert (layer.module, layer.module_class, layer.source) == (None, None, None)

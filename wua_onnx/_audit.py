@@ -236,7 +236,9 @@ def _assemble(
 
     statistics = recorded.layers if recorded is not None else {}
     criteria = settings["criterion"]
-    parts = describe.describe_layers(layers, statistics, criteria, report, memory=settings["memory"] // 2)
+    parts = describe.describe_layers(
+        layers, statistics, criteria, report, settings["memory"] // 2, source.origin.get("modules", {})
+    )
     totals = describe.describe_totals(parts, criteria[0])
     attention = describe_attention(source.model, layers, statistics, criteria[0])
     evidence = findings.Evidence(
@@ -287,5 +289,6 @@ def _recording_json(recorded: Recording | None, problem: str | None) -> dict[str
         "mask": None if recorded.mask is None else clean(recorded.mask),
         "unmasked": list(recorded.unmasked),
         "mixes_samples": list(recorded.mixes_samples),
+        "precision": recorded.precision,
         "error": problem,
     }

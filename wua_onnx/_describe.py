@@ -6,6 +6,7 @@ import importlib.metadata
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from types import MappingProxyType
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,6 +24,7 @@ from wua_onnx.model.dim_json import to_json
 from wua_onnx.model.dims import Dim, product, total
 from wua_onnx.model.graph import Model, NodeView
 from wua_onnx.model.limits import clean
+from wua_onnx.model.scopes import module_classes, source_line
 from wua_onnx.recording import NeuronStatistics
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -77,10 +79,12 @@ def describe_layers(
     criteria: Sequence[str],
     cost: CostReport,
     memory: int = MEMORY,
+    modules: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> list[Json]:
     """Return the JSON of every layer, layers in parallel, the largest first.
 
     `memory`: bytes for the layers that are in memory at the same time; larger ones are read in slabs.
+    `modules`: what a converter knows of each module by its path, as in `model.modules`.
     """
     shared = Memory(memory)
     models = {id(layer.model): layer.model for layer in layers.by_name.values()}
@@ -92,7 +96,7 @@ def describe_layers(
         nodes = {use.node.node: use.node for use in layer.uses}
         known = [_share(by_node[node], view, layer) for node, view in nodes.items() if node in by_node]
         macs = to_json(total(known)) if len(known) == len(nodes) else None
-        return {**_head(layer), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
+        return {**_head(layer, modules), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
 
     with ThreadPoolExecutor(_THREADS) as pool:
         largest_first = sorted(layers.by_name, key=lambda name: -layers.by_name[name].size)
@@ -125,13 +129,14 @@ def _share(macs: Dim, node: NodeView, layer: Layer) -> Dim:
     return macs * layer.size // total(product(node.shape(index)) for index in (1, 2))
 
 
-def _head(layer: Layer) -> Json:
+def _head(layer: Layer, modules: Mapping[str, Mapping[str, str]] = MappingProxyType({})) -> Json:
     function = layer.activations[0].function
     return {
         "name": layer.name,
         "kind": layer.kind,
         "op": layer.uses[0].node.op_type,
         "nodes": list(dict.fromkeys(use.node.name for use in layer.uses)),
+        **_authored(layer.uses[0].node, modules),
         "uses": len(layer.uses),
         "weight": clean(layer.weight_name),
         "dtype": layer.dtype.name,
@@ -140,6 +145,18 @@ def _head(layer: Layer) -> Json:
         "neurons": layer.neurons,
         "weights": layer.size,
         "activation": function.name if function else None,
+    }
+
+
+def _authored(node: NodeView, modules: Mapping[str, Mapping[str, str]]) -> Json:
+    """Return where the author's code has the layer: the path, the class and the line of its module; None if unknown."""
+    path = node.module_name
+    known = modules.get(path, {})
+    name = known.get("class") or module_classes(node.node).get(path)
+    return {
+        "module": path or None,
+        "module_class": clean(name) if name else None,
+        "source": known.get("line") or source_line(node.node),
     }
 
 

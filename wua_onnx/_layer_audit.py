@@ -54,6 +54,9 @@ class LayerAudit:
         name: unique and stable; the module path where the exporter left one.
         kind: dense, convolution, …
         nodes: names of the operators that use the weight.
+        module: path of the module that owns the first of them; None where the exporter left none.
+        module_class: its class, with the package where the exporter tells it (`torch.nn.modules.linear.Linear`), or None.
+        source: `file:line` of the author's code that called it; None where the exporter left none.
         uses: how many operators that is.
         weight_shape: of the canonical weight: dense (in, out), convolution (out, in / groups, ...).
         neuron_axis: the axis of it along which neurons lie.
@@ -69,6 +72,9 @@ class LayerAudit:
         self.name: str = data["name"]
         self.kind: str = data["kind"]
         self.nodes: tuple[str, ...] = tuple(data["nodes"])
+        self.module: str | None = data.get("module")
+        self.module_class: str | None = data.get("module_class")
+        self.source: str | None = data.get("source")
         self.uses: int = data["uses"]
         self.weight_shape: tuple[int, ...] = tuple(data["weight_shape"])
         self.neuron_axis: int = data["neuron_axis"]

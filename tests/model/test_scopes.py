@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 import pytest
 
-from wua_onnx.model.scopes import TORCH_SCOPES, module_name, module_path
+from wua_onnx.model.scopes import TORCH_CLASSES, TORCH_SCOPES, module_classes, module_name, module_path, source_line
 
 
 def node(name: str, scopes: str | None = None) -> ir.Node:
@@ -43,3 +43,37 @@ def test_hostile_scopes_are_cleaned() -> None:
     (part, other) = module_path(node("n", "['', 'a\\u202eb.c\\n', 'x']"))
     assert "\u202e" not in part
     assert "\n" not in other
+
+
+def test_classes_stand_beside_their_scopes() -> None:
+    made = node("n", "['', 'enc', 'enc.fc', 'linear_3']")
+    made.metadata_props[TORCH_CLASSES] = "['app.Net', 'app.Encoder', 'torch.nn.Linear', 'aten.linear.default']"
+    assert module_classes(made) == {"": "app.Net", "enc": "app.Encoder", "enc.fc": "torch.nn.Linear"}
+    made.metadata_props[TORCH_CLASSES] = "no list"
+    assert module_classes(made) == {}
+
+
+TRACE = """File "/home/me/net.py", line 17, in forward
+    return self.enc(x)
+  File "/home/me/enc.py", line 23, in forward
+    y = self.fc(x)
+  File "/opt/python/site-packages/torch/nn/modules/linear.py", line 125, in forward
+    return F.linear(input)"""
+
+
+@pytest.mark.parametrize(
+    ("trace", "line"),
+    [
+        (TRACE, "/home/me/enc.py:23"),
+        (TRACE.replace("/home/me/", r"C:\me" + "\\"), r"C:\me\enc.py:23"),
+        (TRACE.splitlines()[-2], None),
+        ("no trace", None),
+        ('File "a.py", line ' + "9" * 5000, "a.py:" + "9" * 9),
+        (TRACE + " " * 30_000, None),
+        ('File "a\u202eb.py", line 7', "a\\u202eb.py:7"),
+    ],
+)
+def test_the_line_is_the_authors_innermost(trace: str, line: str | None) -> None:
+    made = node("n")
+    made.metadata_props["pkg.torch.onnx.stack_trace"] = trace
+    assert source_line(made) == line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 
 import onnx_ir as ir
 
@@ -10,7 +11,10 @@ from wua_onnx.model.limits import clean
 
 TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
+_TORCH_TRACE = "pkg.torch.onnx.stack_trace"
 _REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
+_FRAME = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>[0-9]{1,9})')
+_FRAMEWORKS = re.compile(r"[/\\](torch|keras|onnxscript)[/\\]")
 _MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
 
 
@@ -47,6 +51,24 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
     for previous, part in zip(["", *parts], parts, strict=False):
         relative.append(part.removeprefix(f"{previous}.") if previous else part)
     return tuple(clean(part) for part in relative)
+
+
+def module_classes(node: ir.Node) -> dict[str, str]:
+    """Return the class of each module around `node` by its path, as PyTorch's exporter writes them down."""
+    scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
+    return dict(zip(scopes[:-1], string_list(node.metadata_props.get(TORCH_CLASSES)), strict=False))
+
+
+def source_line(node: ir.Node) -> str | None:
+    """Return `file:line` of the author's code that `node` came from; None where the exporter does not tell.
+
+    It is the innermost frame outside of the framework that PyTorch's exporter wrote down.
+    """
+    trace = node.metadata_props.get(_TORCH_TRACE)
+    if not isinstance(trace, str) or len(trace) > _MAX_METADATA:
+        return None
+    frames = [f"{m['file']}:{m['line']}" for m in _FRAME.finditer(trace) if not _FRAMEWORKS.search(m["file"])]
+    return clean(frames[-1]) if frames else None
 
 
 def _weight_owner(node: ir.Node) -> tuple[str, ...]:
