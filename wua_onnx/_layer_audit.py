@@ -55,7 +55,7 @@ class LayerAudit:
         kind: dense, convolution, …
         nodes: names of the operators that use the weight.
         module: path of the module that owns the first of them; None where the exporter left none.
-        module_class: its class, with the package where the exporter tells it (`torch.nn.modules.linear.Linear`), or None.
+        module_class: its class, with its package where the exporter tells it (`torch.nn.modules.linear.Linear`).
         source: `file:line` of the author's code that called it; None where the exporter left none.
         uses: how many operators that is.
         weight_shape: of the canonical weight: dense (in, out), convolution (out, in / groups, ...).
