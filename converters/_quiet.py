@@ -8,10 +8,12 @@ import logging
 import os
 import re
 import sys
+import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Container, Iterator
 from contextvars import ContextVar
-from typing import Any
+from typing import IO, Any
 
 from wua_onnx.errors import ConversionError, WuaError
 
@@ -47,11 +49,67 @@ def _quiet_loggers(noise: io.StringIO) -> Iterator[None]:
             handler.setStream(before.get(handler, sys.stderr))
 
 
+class _Native:
+    """What native code, TensorFlow's logs among it, writes to file descriptor 2 while a conversion runs.
+
+    A process has one such descriptor: conversions inside of each other, or in several threads, share what is caught.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._file: IO[bytes] | None = None
+
+    @contextlib.contextmanager
+    def caught(self) -> Iterator[Callable[[], str]]:
+        """Keep from the user what the body writes; yields a function that returns the end of it so far."""
+        with contextlib.ExitStack() as stack:
+            with self._lock:
+                if self._file is None:
+                    stack.enter_context(self._replaced())
+                start = 0 if self._file is None else _size(self._file)
+            yield lambda: self._since(start)
+
+    @contextlib.contextmanager
+    def _replaced(self) -> Iterator[None]:
+        """Put a file in the place of descriptor 2."""
+        try:
+            kept = os.dup(2)
+        except OSError:  # the process has no stderr
+            yield
+            return
+        with tempfile.TemporaryFile() as file:
+            self._file = file
+            os.dup2(file.fileno(), 2)
+            try:
+                yield
+            finally:
+                with self._lock:
+                    os.dup2(kept, 2)
+                    os.close(kept)
+                    self._file = None
+
+    def _since(self, start: int) -> str:
+        """Return the last of what was written since the file was `start` bytes long."""
+        with self._lock:
+            if self._file is None:
+                return ""
+            end = _size(self._file)
+            first = max(start, end - _NOISE)
+            return os.pread(self._file.fileno(), end - first, first).decode(errors="replace")
+
+
+def _size(file: IO[bytes]) -> int:
+    return os.fstat(file.fileno()).st_size
+
+
+_native = _Native()
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[io.StringIO]:
-    """Collect what Python code prints, logs and warns of, in place of showing it.
+    """Collect what is printed, logged and warned of, by native code as well, in place of showing it.
 
-    What native code writes to the process's streams is not caught.
+    Where the user asked for it, what native code writes goes straight to stderr: a crash cannot take it along.
     """
     noise = io.StringIO()
     with (
@@ -59,6 +117,7 @@ def quiet() -> Iterator[io.StringIO]:
         warnings.catch_warnings(record=True) as caught,
     ):
         warnings.simplefilter("always")
+        written = str if _verbose.get() else stack.enter_context(_native.caught())
         stack.enter_context(_quiet_loggers(noise))
         stack.enter_context(contextlib.redirect_stdout(noise))
         stack.enter_context(contextlib.redirect_stderr(noise))
@@ -66,6 +125,7 @@ def quiet() -> Iterator[io.StringIO]:
             yield noise
         finally:
             noise.write("".join(f"{warning.category.__name__}: {warning.message}\n" for warning in caught))
+            noise.write(written())
 
 
 @contextlib.contextmanager
@@ -107,6 +167,11 @@ def telling(tell: Callable[[str], None] | None, verbose: bool) -> Iterator[None]
     finally:
         _told.reset(tokens[0])
         _verbose.reset(tokens[1])
+
+
+def is_verbose() -> bool:
+    """Return whether the user asked to see what the frameworks print."""
+    return _verbose.get()
 
 
 def step(text: str) -> None:

@@ -12,7 +12,7 @@ from ._base import Draft, Example
 from ._quiet import converting
 from ._tf_examples import Array, Dims, arrays_for
 from ._tf_graph import OPSET, check_operators
-from ._tf_import import import_package, native_stderr_discarded
+from ._tf_import import import_package
 from ._tf_names import name_dimensions, name_inputs, rename, scopes_of_nodes
 
 
@@ -25,7 +25,7 @@ def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:
     where = str(path)
     tf = import_package("tensorflow")
     tf2onnx = import_package("tf2onnx")
-    with converting(where, "a TensorFlow Lite model"), native_stderr_discarded():
+    with converting(where, "a TensorFlow Lite model"):
         interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
         details = interpreter.get_input_details()
         proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
@@ -36,7 +36,7 @@ def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:
     names = [str(value.name) for value in model.graph.inputs]
     specs = tuple(_spec(tf, detail, name) for detail, name in zip(details, names, strict=True))
     arrays = arrays_for(specs, X, dims, where)
-    with converting(where, "a model that accepts its inputs"), native_stderr_discarded():
+    with converting(where, "a model that accepts its inputs"):
         outputs = _run(interpreter, arrays)
     samples = next((array.shape[0] for array in arrays if array.ndim), None)
     name_dimensions(model, samples, [array.shape for array in outputs])
