@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from wua_onnx.layers import attention_operators, attention_products, weightings
 from wua_onnx.layers.columns import Columns, sources_of
-from wua_onnx.layers.head_maps import PARTS, AttentionBlock, HeadMap, unmapped
+from wua_onnx.layers.head_maps import PARTS, AttentionBlock, HeadMap, Projections, unmapped
 from wua_onnx.layers.layer import Layer
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.naming import unique
@@ -32,21 +32,21 @@ def find_attention(model: Model, layers: Mapping[str, Layer]) -> tuple[Attention
         model: the model.
         layers: its layers by name, from `find_layers`.
     """
-    sources = sources_of(layers)
+    sources, known = sources_of(layers), Projections(layers)
     nodes = (NodeView(node, model) for node in model.all_nodes())
-    found = [block for node in nodes for block in _blocks(node, lambda size: Columns(model, sources, size), layers)]
+    found = [block for node in nodes for block in _blocks(node, lambda size: Columns(model, sources, size), known)]
     names = unique(block.name for block in found)
     return tuple(replace(block, name=name) for name, block in zip(names, found, strict=True))
 
 
-def _blocks(node: NodeView, columns: Callable[[int], Columns], layers: Mapping[str, Layer]) -> Iterator[AttentionBlock]:
+def _blocks(node: NodeView, columns: Callable[[int], Columns], known: Projections) -> Iterator[AttentionBlock]:
     """Yield the attention that is anchored on `node`, if any."""
     if attention_operators.is_attention(node):
-        yield _best(node, lambda size: attention_operators.block(node, columns(size), layers))
+        yield _best(node, lambda size: attention_operators.block(node, columns(size), known))
         return
     weighting = weightings.anchor(node)
     if weighting is not None:
-        yield _best(node, lambda size: attention_products.block(weighting, columns(size), layers))
+        yield _best(node, lambda size: attention_products.block(weighting, columns(size), known))
 
 
 def _best(node: NodeView, attempt: Callable[[int], AttentionBlock]) -> AttentionBlock:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -10,8 +9,15 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.columns import NONE, Columns
-from wua_onnx.layers.head_maps import AttentionBlock, HeadMap, columns_by_head, labels_of, output_map, unmapped
-from wua_onnx.layers.layer import Layer
+from wua_onnx.layers.head_maps import (
+    AttentionBlock,
+    HeadMap,
+    Projections,
+    columns_by_head,
+    labels_of,
+    output_map,
+    unmapped,
+)
 from wua_onnx.layers.moves import LIMIT, Unmoved
 from wua_onnx.layers.weights import resolve
 from wua_onnx.model.graph import NodeView
@@ -64,7 +70,7 @@ def is_attention(node: NodeView) -> bool:
     return (node.domain, node.op_type) in _OPERATORS
 
 
-def block(node: NodeView, columns: Columns, layers: Mapping[str, Layer]) -> AttentionBlock:
+def block(node: NodeView, columns: Columns, known: Projections) -> AttentionBlock:
     """Return what can be said of the heads of `node`, at one size of the free dimensions."""
     operator = _OPERATORS[node.domain, node.op_type]
     heads = _count(node, operator.heads, columns, 0)
@@ -77,12 +83,12 @@ def block(node: NodeView, columns: Columns, layers: Mapping[str, Layer]) -> Atte
         nothing = unmapped(reason)
         maps, output = dict.fromkeys(_NAMES, nothing), nothing
     elif operator.weights:
-        found = [_packed(node, operator, part, heads, layers) for part in range(3)]
+        found = [_packed(node, operator, part, heads, known) for part in range(3)]
         maps, of = {name: part for name, (part, _) in zip(_NAMES, found, strict=True)}, np.arange(heads)
-        output = _output(node, heads, found[2][1], columns, layers)
+        output = _output(node, heads, found[2][1], columns, known)
     else:
         maps, of, width = _operands(node, operator, heads, kv_heads, columns)
-        output = _output(node, heads, width, columns, layers)
+        output = _output(node, heads, width, columns, known)
     return AttentionBlock(
         name=node.module_name if node.module else node.name,
         node=node.name,
@@ -173,13 +179,13 @@ def _split_last(array: Array, part: int, heads: int, kv_heads: int) -> Array:
 
 
 def _packed(
-    node: NodeView, operator: Operator, part: int, heads: int, layers: Mapping[str, Layer]
+    node: NodeView, operator: Operator, part: int, heads: int, known: Projections
 ) -> tuple[tuple[HeadMap, ...], int]:
     """Return the heads of the columns of weights that the operator holds itself, and the size of a head."""
     roots = [_root(node, index) for index in operator.weights]
     found = [
         (name, layer)
-        for name, layer in layers.items()
+        for name, layer in known.layers.items()
         if any(use.node.node is node.node and use.source.root in roots for use in layer.uses)
     ]
     if not found:
@@ -202,9 +208,7 @@ def _root(node: NodeView, index: int) -> ir.Value | None:
     return None if isinstance(source, str) else source.root
 
 
-def _output(
-    node: NodeView, heads: int, width: int, columns: Columns, layers: Mapping[str, Layer]
-) -> tuple[HeadMap, ...]:
+def _output(node: NodeView, heads: int, width: int, columns: Columns, known: Projections) -> tuple[HeadMap, ...]:
     context = node.node.outputs[0]
     shape = columns.sizes.shape(context)
     if shape is None or shape[-1] % heads:
@@ -218,7 +222,7 @@ def _output(
     if np.prod(shape, dtype=np.float64) > LIMIT:
         return unmapped("its result is too large to follow")
     labels = _labels(shape, heads, by_axis=len(shape) == 4)
-    return output_map(context, labels, columns, layers)
+    return output_map(context, labels, columns, known)
 
 
 def _labels(shape: tuple[int, ...], heads: int, by_axis: bool) -> Array:

@@ -9,8 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.layers.columns import NONE, Columns
-from wua_onnx.layers.head_maps import AttentionBlock, columns_by_head, labels_of, output_map, unmapped
-from wua_onnx.layers.layer import Layer
+from wua_onnx.layers.head_maps import AttentionBlock, Projections, columns_by_head, labels_of, output_map, unmapped
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.products import PRODUCTS, Product, product_of
 from wua_onnx.layers.pushing import pushed
@@ -51,7 +50,7 @@ def _scores(node: NodeView, axis: int, columns: Columns) -> _Scores:
     return _Scores(product, rows, reasons, product.without(axis), product.numbered(batch))
 
 
-def block(anchor: Weighting, columns: Columns, layers: Mapping[str, Layer]) -> AttentionBlock:
+def block(anchor: Weighting, columns: Columns, known: Projections) -> AttentionBlock:
     """Return what can be said of the heads of `anchor`, at one size of the free dimensions."""
     scores, reason = _best_scores(anchor, columns)
     where = None
@@ -60,7 +59,7 @@ def block(anchor: Weighting, columns: Columns, layers: Mapping[str, Layer]) -> A
             where = _score_rows(anchor, scores, columns)
         except Unmoved as why:
             reason = str(why)
-    return _Block(anchor, columns, scores, where, reason).described(layers)
+    return _Block(anchor, columns, scores, where, reason).described(known)
 
 
 def _best_scores(anchor: Weighting, columns: Columns) -> tuple[_Scores | None, str]:
@@ -122,7 +121,7 @@ class _Block:
         self.batch = self.product.batch({i: array for i, array in operands.items() if i == self.anchor.index})
         self.rows = {i: self.product.rows(i, operand, self.batch) for i, operand in operands.items()}
 
-    def described(self, layers: Mapping[str, Layer]) -> AttentionBlock:
+    def described(self, known: Projections) -> AttentionBlock:
         node = self.anchor.node
         # For each row of the product with the values: its row of scores, and the columns of queries, keys and values.
         own = self._row_of_scores()
@@ -143,7 +142,7 @@ class _Block:
             output = unmapped("its heads are not known")
         else:
             spread = self.product.placed(heads, self.batch)
-            output = output_map(self.anchor.context.node.outputs[0], spread, self.columns, layers)
+            output = output_map(self.anchor.context.node.outputs[0], spread, self.columns, known)
         return AttentionBlock(
             name=node.module_name if node.module else node.name,
             node=node.name,

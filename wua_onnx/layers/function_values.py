@@ -194,13 +194,19 @@ def identify(values: Array, tolerance: float = TOLERANCE) -> Function | None:
     best = int(errors.argmin())
     if errors[best] < tolerance:
         return KNOWN[best].function
-    if _error(values, GRID) < tolerance:  # a bias, say, that hardly shifts
+    if _is_straight(values, tolerance):  # a bias or a scale is no function
         return None
     with np.errstate(all="ignore"):
         for family in FAMILIES:
             if _error(values, family.values(GRID, values)) < tolerance:  # not where a NaN is among them
                 return family.function if family.function is not OPERATORS["Clip"] else clip(float(values.min()))
     return None
+
+
+def _is_straight(values: Array, tolerance: float) -> bool:
+    """Return whether `values` are a·x + b for every neuron."""
+    slope = (values[_HIGHEST] - values[_LOWEST]) / (GRID[_HIGHEST] - GRID[_LOWEST])
+    return _error(values, values[_LOWEST] + slope * (GRID - GRID[_LOWEST])) < tolerance
 
 
 def _error(values: Array, expected: Array) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -123,21 +124,33 @@ def _shared(which: Array) -> str | None:
     return f"{count:,} columns are used by several heads" if count else None
 
 
-def output_map(context: ir.Value, labels: Array, columns: Columns, layers: Mapping[str, Layer]) -> tuple[HeadMap, ...]:
+@dataclass(frozen=True, eq=False)
+class Projections:
+    """The layers of a model by name, and which of them reads what, told once for all its attention."""
+
+    layers: Mapping[str, Layer]
+
+    @cached_property
+    def readers(self) -> Mapping[tuple[ir.Node, ir.Value], tuple[str, tuple[int, ...]]]:
+        """The layer that reads a value at a node, and the axes along which its input rows lie there."""
+        return {
+            (use.node.node, use.features.value): (name, use.features.axes)
+            for name, layer in self.layers.items()
+            for use in layer.uses
+            if use.features is not None
+        }
+
+
+def output_map(context: ir.Value, labels: Array, columns: Columns, known: Projections) -> tuple[HeadMap, ...]:
     """Return the head of each input row of the layer that reads the result of attention.
 
     Args:
         context: the result of attention.
         labels: the head of each of its elements.
         columns: what was traced, with its sizes.
-        layers: the layers by name.
+        known: the layers.
     """
-    wanted = {
-        (use.node.node, use.features.value): (name, use.features.axes)
-        for name, layer in layers.items()
-        for use in layer.uses
-        if use.features is not None
-    }
+    wanted = known.readers
     try:
         node, index, numbers = pushed(
             context, labels, lambda node, index: (node, node.inputs[index]) in wanted, columns.sizes
@@ -147,7 +160,7 @@ def output_map(context: ir.Value, labels: Array, columns: Columns, layers: Mappi
     value = node.inputs[index]
     assert value is not None
     name, axes = wanted[node, value]
-    return (_rows(name, numbers, axes, layers[name]),)
+    return (_rows(name, numbers, axes, known.layers[name]),)
 
 
 def _rows(name: str, numbers: Array, axes: Sequence[int], layer: Layer) -> HeadMap:

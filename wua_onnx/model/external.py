@@ -7,6 +7,8 @@ into the `blobs/` of the same model.
 
 from __future__ import annotations
 
+import os
+import stat
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -110,15 +112,16 @@ def _in_same_cache(folder: Path, target: Path) -> bool:
 def check_readable(tensor: ir.ExternalTensor) -> None:
     """Raise ExternalDataError where the tensor's file is missing, no regular file, or too short."""
     where = f"initializer {clean(tensor.name)!r}: external data {clean(str(tensor.location))!r}"
-    path = Path(tensor.path)
-    if not path.exists():
-        raise ExternalDataError(f"{where}: expected the file beside the model, got none")
-    if not path.is_file():
+    try:
+        status = os.stat(tensor.path)
+    except OSError as error:
+        raise ExternalDataError(f"{where}: expected the file beside the model, got none") from error
+    if not stat.S_ISREG(status.st_mode):
         raise ExternalDataError(f"{where}: expected a regular file, got something else")
     offset, length = tensor.offset or 0, tensor.length if tensor.length is not None else tensor.nbytes
     if length < tensor.nbytes:
         raise ExternalDataError(f"{where}: expected {tensor.nbytes:,} bytes for its shape, got a length of {length:,}")
-    if offset < 0 or offset + length > path.stat().st_size:
+    if offset < 0 or offset + length > status.st_size:
         raise ExternalDataError(
-            f"{where}: expected bytes {offset:,} to {offset + length:,}, got a file of {path.stat().st_size:,} bytes"
+            f"{where}: expected bytes {offset:,} to {offset + length:,}, got a file of {status.st_size:,} bytes"
         )
