@@ -1,8 +1,10 @@
-"""What every room's tests share: golden files, rewritten by `pytest --overwrite`."""
+"""What several rooms' tests share: golden files, rewritten by `pytest --overwrite`, and onnx's node cases."""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -23,3 +25,13 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == file.read_text(encoding="utf-8"), f"{name} differs: look at it, then pytest --overwrite"
 
     return check
+
+
+@pytest.fixture(scope="session")
+def every_case() -> list[Any]:
+    """Return the cases that onnx itself tests its operators with: all that have a model."""
+    from onnx.backend.test.case.node import collect_testcases
+
+    with warnings.catch_warnings():  # the cases divide by 0 and overflow on purpose
+        warnings.simplefilter("ignore")
+        return [case for case in collect_testcases(None) if case.model is not None]

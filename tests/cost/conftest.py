@@ -1,8 +1,7 @@
-"""The node cases that onnx itself tests its operators with."""
+"""Those of onnx's node cases that can be executed on counting scalars."""
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
@@ -14,16 +13,6 @@ import pytest
 from .evaluation import Case
 
 _LARGEST = 20_000  # elements of all inputs; above, execution in Python takes too long
-
-
-@pytest.fixture(scope="session")
-def every_case() -> list[Any]:
-    """All of them that have a model."""
-    from onnx.backend.test.case.node import collect_testcases
-
-    with warnings.catch_warnings():  # the cases divide by 0 and overflow on purpose
-        warnings.simplefilter("ignore")
-        return [case for case in collect_testcases(None) if case.model is not None]
 
 
 @pytest.fixture(scope="session")
