@@ -14,6 +14,7 @@ from onnx import helper
 
 import wua_onnx as wua
 from tests.small_models import SAMPLES, data, mlp, mlp_weights, model
+from wua_onnx.errors import DataError
 from wua_onnx.report.view import SCHEMA_VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,3 +122,13 @@ def test_an_unknown_field_is_refused(place: tuple[Any, ...]) -> None:
 def test_every_definition_is_used() -> None:
     text = json.dumps(SCHEMA)
     assert [name for name in SCHEMA["$defs"] if f'"#/$defs/{name}"' not in text] == []
+
+
+@pytest.mark.parametrize("name", ["x" * 5_000, '{"schema_version": 1, "tool": ' * 200, "a\u202eb\n" * 600])
+def test_a_text_where_a_file_is_expected_is_cut_in_the_error(name: str) -> None:
+    with pytest.raises(DataError, match="expected the JSON of an audit, got") as caught:
+        wua.Audit.from_json(name)
+    assert f"({len(name):,} characters)" in str(caught.value)
+    assert len(str(caught.value)) < 800
+    assert str(caught.value).isprintable()
+    assert caught.value.__suppress_context__

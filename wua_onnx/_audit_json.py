@@ -30,14 +30,17 @@ def read_audit(path: str | Path) -> Json:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f"{path}: expected the JSON of an audit, got {error}") from error
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else visible(error, 300)
+        raise DataError(f"{visible(path)}: expected the JSON of an audit, got {problem}") from None
     if not isinstance(data, dict) or "schema_version" not in data:
         kind = "that of a cost report" if isinstance(data, dict) and "by_node" in data else "something else"
-        raise DataError(f"{path}: expected the JSON of an audit, as `wua-onnx analyze --json` writes it, got {kind}")
+        raise DataError(
+            f"{visible(path)}: expected the JSON of an audit, as `wua-onnx analyze --json` writes it, got {kind}"
+        )
     data = _upgraded(path, data)
     missing = [part for part in _PARTS if part not in data]
     if missing:
-        raise DataError(f"{path}: expected the JSON of an audit, got one without {', '.join(missing)}")
+        raise DataError(f"{visible(path)}: expected the JSON of an audit, got one without {', '.join(missing)}")
     return data
 
 
@@ -45,7 +48,7 @@ def _upgraded(path: str | Path, data: Json) -> Json:
     version = data["schema_version"]
     if type(version) is int and version > SCHEMA_VERSION:
         raise DataError(
-            f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {version}: "
+            f"{visible(path)}: expected an audit of schema version {SCHEMA_VERSION}, got {visible(version, 60)}: "
             "a newer wua-onnx wrote it, and can read it"
         )
     while type(version) is int and version in UPGRADES and version < SCHEMA_VERSION:
@@ -53,7 +56,7 @@ def _upgraded(path: str | Path, data: Json) -> Json:
         version = data["schema_version"]
     if version != SCHEMA_VERSION or type(version) is not int:
         raise DataError(
-            f"{path}: expected an audit of schema version {SCHEMA_VERSION}, got {visible(repr(version), 60)}"
+            f"{visible(path)}: expected an audit of schema version {SCHEMA_VERSION}, got {visible(repr(version), 60)}"
         )
     return data
 
@@ -66,7 +69,9 @@ def well_formed(path: str | Path) -> Iterator[None]:
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = f"no {error}" if isinstance(error, KeyError) else str(error)
         problem = visible(f"{type(error).__name__}: {what}", 300)
-        raise DataError(f"{path}: expected an audit that fits docs/audit.schema.json, got {problem}") from error
+        raise DataError(
+            f"{visible(path)}: expected an audit that fits docs/audit.schema.json, got {problem}"
+        ) from error
 
 
 def _refuse(name: str) -> None:

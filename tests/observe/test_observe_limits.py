@@ -69,7 +69,7 @@ def test_a_run_in_this_process_has_a_limit_too() -> None:
 @pytest.mark.parametrize("isolate", [False, True])
 def test_the_limit_of_a_recording_is_ten_minutes(isolate: bool) -> None:
     recorder = Recorder(model("g (float[batch,5] x) => (float[batch,5] y) { y = Relu(x) }"), isolate=isolate)
-    session = recorder._start()
+    session = recorder._runner.start()
     limit = session.limit if isinstance(session, Session) else session._child.limit
     assert limit == 600
 

@@ -13,7 +13,7 @@ from wua_onnx.model.dims import symbol
 from wua_onnx.recording import Recorder
 from wua_onnx.recording.taps import LONGEST, Tap, pooling
 
-from .models import model, rand
+from .models import Array, model, rand
 from .naive import assert_recorded
 
 CONSTANT = 0.1  # no sum of single-precision tenths is exact
@@ -58,6 +58,53 @@ def test_constant_images_of_many_values(side: int, neurons: int) -> None:
     recorder.update(np.zeros((2, 1, side, side), np.float32))
     (statistics,) = recorder.result().layers["w"]
     np.testing.assert_allclose(statistics.mean, bias, rtol=0, atol=1e-5 * bias.max())
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 64])
+@pytest.mark.parametrize("length", [3, 50_021])
+def test_sums_of_half_precision_do_not_overflow(length: int, batch_size: int) -> None:
+    """Two values near the largest of float16 already have no sum in it; nor has any of them a square."""
+    value = np.array([65_504, -65_504, 60_000], np.float16)
+    proto = model(
+        "(float16[N, 1, L] x) => (float16[N, 3, L] y) { y = Conv(x, w, b) }",
+        {"w": np.zeros((3, 1, 1), np.float16), "b": value},
+    )
+    recorder = Recorder(proto, batch_size=batch_size, statistics=("square", "range", "features"))
+    recorder.update(np.full((11, 1, length), 65_504, np.float16))
+    (statistics,) = recorder.result().layers["w"]
+    exact = np.abs(value.astype(np.float64))
+    assert statistics.positions == 11 * length
+    np.testing.assert_allclose(statistics.mean, exact, rtol=1e-5)
+    assert statistics.rms is not None
+    np.testing.assert_allclose(statistics.rms, exact, rtol=1e-5)
+    np.testing.assert_array_equal(statistics.largest, value.astype(np.float64))
+    assert statistics.input_norms is not None
+    np.testing.assert_allclose(statistics.input_norms, 65_504 * np.sqrt(11 * length), rtol=1e-5)
+
+
+def test_batches_of_half_precision_add_up_in_double_precision() -> None:
+    """2,048 + 1 is 2,048 in float16, and so on up to 2^24 + 1 in float32: 3·2^24 values of 1, one of 4,096."""
+    proto = model(
+        "(float16[N, 1, L] x) => (float16[N, 1, L] y) { y = Conv(x, w) }", {"w": np.ones((1, 1, 1), np.float16)}
+    )
+    recorder = Recorder(proto, batch_size=1)
+    ones = np.ones((1, 1, 2**19), np.float16)
+    ones[0, 0, 0] = 4_096
+    recorder.update(ones)
+    ones[0, 0, 0] = 1
+    recorder.update([ones] * 7)
+    for _ in range(12):  # 2^22 values each
+        recorder.merge(_copy(recorder, proto, ones))
+    (statistics,) = recorder.result().layers["w"]
+    count = statistics.positions
+    assert count > 2**24
+    np.testing.assert_allclose(statistics.mean, (count - 1 + 4_096) / count, rtol=1e-9)
+
+
+def _copy(recorder: Recorder, proto: onnx.ModelProto, ones: Array) -> Recorder:
+    other = Recorder(proto, batch_size=1)
+    other.update([ones] * 4)
+    return other
 
 
 @pytest.mark.parametrize("shape", ["N, 20000, 1", "N, 20011, 1", "N, L, 1", "20011, 1", "N, 1"])

@@ -192,6 +192,14 @@ def test_only_what_is_asked_for_is_recorded() -> None:
     assert recorder.result().layers.keys() == chosen.keys()
 
 
+def test_layers_of_another_load_are_refused() -> None:
+    loaded, again = load(resnet()), load(resnet())
+    message = "layers: 'a': expected a layer found in the model that is recorded, got one of another"
+    with pytest.raises(DataError, match=message):
+        Recorder(loaded, layers=find_layers(again).by_name)
+    Recorder(again, layers=find_layers(again).by_name).update(images(3))
+
+
 def test_outputs_of_other_kinds_do_no_harm() -> None:
     proto = model(
         """(float[N, 5] x) => (seq(float[]) y) { a = MatMul(x, w) b = Relu(a) y = SequenceConstruct(a, b) }""",

@@ -66,8 +66,9 @@ def rich() -> dict[str, Any]:
         }
     ]  # fmt: skip
     audit["recording"].update(
-        accuracy=0.9, mask="attention_mask", unmasked=["conv1"], mixes_samples=["bn1"], missing={"fc9": "inside a loop"}
-    )
+        accuracy=0.9, mask="attention_mask", unmasked=["conv1"], mixes_samples=["bn1"],
+        precision="bfloat16 computed in float32", missing={"fc9": "inside a loop"},
+    )  # fmt: skip
     audit["coverage"]["unrecorded"] = [{"name": "fc9", "elements": 1_234, "reason": "inside a loop"}]
     return audit
 

@@ -5,7 +5,8 @@ sample's positions; `Recorder` adds them up across batches in float64.
 """
 
 from wua_onnx.recording.instrument import Instrumented, instrument
-from wua_onnx.recording.recorder import Recorder, Recording
+from wua_onnx.recording.recorder import Recorder
+from wua_onnx.recording.result import Recording
 from wua_onnx.recording.statistics import NeuronStatistics
 
 __all__ = ["Instrumented", "NeuronStatistics", "Recorder", "Recording", "instrument"]

@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
 
 import onnx_ir as ir
 
 from wua_onnx.layers import Layer
-from wua_onnx.layers.activations import Quantization
-from wua_onnx.model import dims as d
 from wua_onnx.model.graph import Model
 from wua_onnx.model.symbols import all_values
-from wua_onnx.recording.bodies import Bodies, CannotLift
+from wua_onnx.recording.bodies import Bodies
 from wua_onnx.recording.builder import Builder, Results
 from wua_onnx.recording.masks import Mask, Masks
+from wua_onnx.recording.plan import Place, Plan, check_layers
 from wua_onnx.recording.taps import Tap
-from wua_onnx.running.inputs import batch_symbol
+from wua_onnx.running.bfloat16 import can_widen, has_bfloat16, open_ends, widen
 from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, serialized
-
-Place: TypeAlias = "tuple[ir.Value, tuple[int, ...]]"  # an activation and the axes of its neurons
-
-_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
-_QUANTIZED = frozenset({ir.DataType.INT8, ir.DataType.UINT8})
-_INTEGERS = frozenset({ir.DataType.INT32, ir.DataType.INT64})
-_UNKNOWN_RANK = "the rank of its activation is unknown"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +55,7 @@ class Instrumented:
         outputs: the names of the model's own outputs.
         missing: why a layer is not recorded, by name.
         unmasked: layers whose activation the mask does not reach.
+        narrow: values of it are bfloat16, and could be float32 instead.
     """
 
     model: bytes
@@ -74,6 +66,7 @@ class Instrumented:
     outputs: tuple[str, ...]
     missing: Mapping[str, str]
     unmasked: tuple[str, ...]
+    narrow: bool = False
 
 
 def instrument(
@@ -84,8 +77,9 @@ def instrument(
     statistics: Iterable[str] = ("mean",),
     precise: Set[Place] = frozenset(),
     mask: Mask | None = None,
+    wide: bool = False,
 ) -> Instrumented:
-    """Return `model` with a tap for every use of every layer.
+    """Return `model` with a tap for every use of every layer; bfloat16 inputs and outputs become float32.
 
     Args:
         model: the model, its batch dimension not bound.
@@ -95,18 +89,24 @@ def instrument(
             "features" for the mean square of what the weights are multiplied with.
         precise: places whose means are taken in double precision.
         mask: which positions are valid.
+        wide: compute in float32 what the model computes in bfloat16.
 
     Raises:
+        DataError: `layers` are not those of `model`.
         ExternalDataError: weights of the model are missing on disk.
         LimitError: weights given in memory exceed what one message can hold.
     """
     check_weights(model)
-    plan = _Plan(model, batch_axis, frozenset(statistics), precise, mask)
+    check_layers(model, layers)
+    plan = Plan(model, batch_axis, frozenset(statistics), precise, mask)
     for layer in layers.values():
         plan.add(layer)
     copy = model.ir_model.clone()
     own = tuple(value.name or "" for value in copy.graph.outputs)
     outputs = _built(plan, copy, dict(zip(all_values(model.ir_model), all_values(copy), strict=True)))
+    open_ends(copy)
+    if wide:
+        widen(copy)
     forget_shapes(copy)
     return Instrumented(
         model=serialized(copy),
@@ -117,112 +117,11 @@ def instrument(
         outputs=own,
         missing=plan.missing,
         unmasked=tuple(plan.unmasked) if mask is not None else (),
+        narrow=not wide and has_bfloat16(copy) and can_widen(copy),
     )
 
 
-class _Plan:
-    """Which taps the layers need."""
-
-    def __init__(
-        self, model: Model, batch_axis: int, statistics: frozenset[str], precise: Set[Place], mask: Mask | None
-    ) -> None:
-        self.model, self.statistics, self.precise, self.mask = model, statistics, precise, mask
-        self.batch = batch_symbol(model, batch_axis)
-        self.bodies = Bodies(model.ir_model)
-        self.taps: dict[Place, Tap] = {}
-        self.activations: dict[tuple[str, int], Place] = {}
-        self.features: dict[tuple[str, int], Place] = {}
-        self.missing: dict[str, str] = {}
-        self.unmasked: dict[str, None] = {}
-
-    def add(self, layer: Layer) -> None:
-        """Plan the taps of one layer, or note why it has none."""
-        for index, use in enumerate(layer.uses):
-            try:
-                tap = self._tap_of_neurons(layer, index)
-            except CannotLift as reason:
-                self.missing[layer.name] = str(reason)
-                continue
-            self.activations[layer.name, index] = self._wanted(tap)
-            if self.mask is not None and tap.masked_axis is None:
-                self.unmasked[layer.name] = None
-            if "features" in self.statistics and use.features is not None:
-                try:
-                    features = use.features
-                    square = self._tap(features.value, features.axes, frozenset({"square"}), features.quantization)
-                except CannotLift:
-                    continue
-                self.features[layer.name, index] = self._wanted(square)
-
-    def _wanted(self, tap: Tap) -> Place:
-        known = self.taps.get(tap.place)
-        if known is not None:
-            tap = replace(known, statistics=known.statistics | tap.statistics)
-        self.taps[tap.place] = tap
-        return tap.place
-
-    def _tap_of_neurons(self, layer: Layer, index: int) -> Tap:
-        activation = layer.activations[index]
-        if activation.unread:
-            raise CannotLift(activation.unread)
-        if activation.lookups:
-            return self._tap(activation.value, (), frozenset({"lookups"}), types=_INTEGERS)
-        function = activation.function
-        statistics = (self.statistics - {"features"}) | (
-            {"range"} if function is not None and function.smooth else set()
-        )
-        tap = self._tap(activation.value, activation.axes, statistics, activation.quantization)
-        non_negative = function is not None and function.non_negative
-        if activation.valid is None:
-            return replace(tap, non_negative=non_negative)
-        lengths, steps = activation.valid
-        return replace(tap, lengths=lengths, masked_axis=steps, joined=False)
-
-    def _tap(
-        self,
-        value: ir.Value,
-        axes: tuple[int, ...],
-        statistics: frozenset[str],
-        quantization: Quantization | None = None,
-        *,
-        types: frozenset[ir.DataType] = _FLOATS,
-    ) -> Tap:
-        if value.shape is None:
-            raise CannotLift(_UNKNOWN_RANK)
-        if quantization is not None:
-            types = types | _QUANTIZED
-        if value.dtype is not None and value.dtype not in types:
-            raise CannotLift(f"its activation is of type {value.dtype}, which no reduction takes")
-        self.bodies.check(value)
-        dims = tuple(self.model.dim(dim) for dim in value.shape)
-        own = next((i for i, dim in enumerate(dims) if isinstance(self.batch, d.Expr) and dim == self.batch), None)
-        tap = Tap(
-            value=value,
-            dims=dims,
-            axes=axes,
-            sample_axis=own if own not in axes else None,
-            statistics=statistics,
-            precise=(value, axes) in self.precise or value.dtype == ir.DataType.DOUBLE,
-            quantization=quantization,
-        )
-        inside = bool(self.bodies.around(value))
-        if inside and statistics & {"histogram", "lookups"}:
-            raise CannotLift("what is looked up inside of a branch or a loop cannot be brought out")
-        if inside and tap.fixed_positions is None:
-            tap = replace(tap, precise=True)  # how long it is could not be told in a run
-        return tap if inside else self._masked(tap)
-
-    def _masked(self, tap: Tap) -> Tap:
-        if self.mask is None:
-            return tap
-        axis = self.mask.axis_in(tap.dims, tap.axes, tap.sample_axis)
-        joined = None
-        if axis is None:
-            joined = self.mask.joined_axis_in(tap.value, tap.dims, tap.axes, self.model)
-        return replace(tap, masked_axis=axis if joined is None else joined, joined=joined is not None)
-
-
-def _built(plan: _Plan, copy: ir.Model, same: Mapping[ir.Value, ir.Value]) -> dict[Place, Outputs]:
+def _built(plan: Plan, copy: ir.Model, same: Mapping[ir.Value, ir.Value]) -> dict[Place, Outputs]:
     """Build every tap into `copy`; `same` tells its values from those of the model that was planned on."""
     builder = Builder(copy, copy.opset_imports.setdefault("", 18))
     bodies = Bodies(copy)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -12,55 +11,25 @@ import numpy as np
 
 from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer, find_layers
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.load import load
 from wua_onnx.recording import saved
-from wua_onnx.recording.instrument import Instrumented, Place, instrument
+from wua_onnx.recording.instrument import Instrumented, instrument
 from wua_onnx.recording.masks import find_mask
-from wua_onnx.recording.reading import Reading, lengths, read
-from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
-from wua_onnx.running import Batch, Data, InputSpec, Session, input_specs
+from wua_onnx.recording.plan import Place, checked
+from wua_onnx.recording.reading import Reading, read
+from wua_onnx.recording.result import Recording, agreeing, first, joined, mixing, sample_axis
+from wua_onnx.recording.runner import Runner
+from wua_onnx.recording.sums import Sums
+from wua_onnx.running import Batch, Data, InputSpec, input_specs
+from wua_onnx.running.batches import copies_of_last
+from wua_onnx.running.bfloat16 import NOTE
 from wua_onnx.running.inputs import batch_symbol
-from wua_onnx.running.isolated import IsolatedSession
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Progress: TypeAlias = "Callable[[int, int | None], None]"  # samples done, samples in all where known
 
-STATISTICS = ("mean", "square", "firing", "range", "histogram", "map", "features")
 DEFAULT_BATCH = 32
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Recording:
-    """What was recorded.
-
-    Attributes:
-        layers: statistics by layer name, one for each use of its weight.
-        missing: why a layer has none, by name.
-        samples, batches, seconds: how much data, in how many runs, and how long it took.
-        batch_size, device: how it was run.
-        correct: how many samples the largest output agreed with the label; None without labels.
-        labelled: samples that had a label.
-        mask: the input that told padded positions, which are in no statistic; None where none did.
-        unmasked: layers whose activation the mask does not reach: their padded positions count.
-        mixes_samples: operators whose result for one sample depends on the others in its batch (dynamic quantization,
-            say): what is recorded then depends on how the data is cut into batches.
-        outputs: the model's own outputs by name, where they were kept.
-    """
-
-    layers: Mapping[str, tuple[NeuronStatistics, ...]]
-    missing: Mapping[str, str]
-    samples: int
-    batches: int
-    seconds: float
-    batch_size: int
-    device: str
-    correct: int | None
-    labelled: int
-    mask: str | None = None
-    unmasked: tuple[str, ...] = ()
-    mixes_samples: tuple[str, ...] = ()
-    outputs: Mapping[str, Array] = field(default_factory=dict)
 
 
 class Recorder:
@@ -108,7 +77,7 @@ class Recorder:
         self.model: Model = model if isinstance(model, Model) else load(model)
         self.layers = layers if layers is not None else find_layers(self.model, activation=activation).by_name
         self.specs: tuple[InputSpec, ...] = input_specs(self.model, batch_axis)
-        self.statistics = _checked(statistics)
+        self.statistics = checked(statistics)
         own = batch_symbol(self.model, batch_axis)
         self.fixed = isinstance(own, int)
         if batch_size is not None and batch_size < 1:
@@ -116,14 +85,15 @@ class Recorder:
         self.batch_size = own if isinstance(own, int) else batch_size or DEFAULT_BATCH
         self.mask = None if mask is False else find_mask(self.model, mask if isinstance(mask, str) else None, own)
         self.device, self.keep_outputs = device, keep_outputs
-        self._batch_axis, self._isolate, self._activation = batch_axis, isolate, activation
-        self._sums: dict[Place, Accumulator] = {}
+        self._batch_axis, self._activation = batch_axis, activation
+        self._sums = Sums(self.layers)
         self._kept: list[dict[str, Array]] = []
         self.samples = self.batches = self.correct = self.labelled = 0
         self.seconds = 0.0
-        self._open(frozenset())
+        self._runner = Runner(self._prepare, device, isolate=isolate)
+        self.precision: str | None = None
         if run:
-            self._start()
+            self._runner.start()
 
     @classmethod
     def restore(cls, model: Any, path: str | Path, *, layers: Mapping[str, Layer] | None = None) -> Recorder:
@@ -145,25 +115,20 @@ class Recorder:
         recorder.load(path)
         return recorder
 
-    def _open(self, precise: frozenset[Place]) -> None:
-        """Place the taps and load the model; the means of `precise` activations are taken in double precision."""
-        self._plan: Instrumented = instrument(
+    def _prepare(self, *, precise: Set[Place], wide: bool) -> Instrumented:
+        return instrument(
             self.model,
             self.layers,
             batch_axis=self._batch_axis,
             statistics=self.statistics,
             precise=precise,
             mask=self.mask,
+            wide=wide,
         )
-        self._opened: Session | IsolatedSession | None = None
-        self._wanted = list(dict.fromkeys(name for _, outputs in self._plan.taps.values() for name in outputs.names()))
 
-    def _start(self) -> Session | IsolatedSession:
-        """Return the session, opened when first needed."""
-        if self._opened is None:
-            kind = IsolatedSession if self._isolate else Session
-            self._opened = kind(self._plan.model, self._plan.folder, device=self.device)
-        return self._opened
+    @property
+    def _plan(self) -> Instrumented:
+        return self._runner.plan
 
     def update(self, batch: Any, y: Any = None, *, progress: Progress | None = None) -> None:
         """Run the model over `batch`, which may be any X that `wua_onnx.analyze` takes, and add to the recording.
@@ -185,15 +150,12 @@ class Recorder:
         Raises:
             DataError: it is of another model, or recorded something else; nothing is added then.
         """
+        if not isinstance(other, Recorder):
+            raise DataError(f"merge: expected a Recorder, got {type(other).__name__}")
         saved.check_same(saved.identity(self), saved.identity(other))
-        for place, sums in zip(self._plan.taps, (other._sums.get(place) for place in other._plan.taps), strict=True):
-            if sums is not None:
-                self._sums.setdefault(place, Accumulator(sums.neurons)).merge(sums)
-        self.samples += other.samples
-        self.batches += other.batches
-        self.correct += other.correct
-        self.labelled += other.labelled
-        self.seconds += other.seconds
+        self._sums.merge(self._plan, other._sums.of(other._plan))
+        self._count(saved.counters(other))
+        self.precision = self.precision or other.precision
         self._kept += other._kept
 
     def save(self, path: str | Path) -> Path:
@@ -204,8 +166,8 @@ class Recorder:
         Raises:
             DataError: the file cannot be written.
         """
-        sums = [self._sums.get(place) for place in self._plan.taps]
-        return saved.write(Path(path), saved.identity(self), saved.counters(self), sums)
+        head = {**saved.identity(self), "precision": self.precision}
+        return saved.write(Path(path), head, saved.counters(self), self._sums.of(self._plan))
 
     def load(self, path: str | Path) -> None:
         """Add a saved recording of the same model in the same way.
@@ -215,28 +177,19 @@ class Recorder:
         """
         identity, counters, sums = saved.read(Path(path))
         saved.check_same(saved.identity(self), identity)
-        for place, part in zip(self._plan.taps, sums, strict=True):
-            if part is not None:
-                self._sums.setdefault(place, Accumulator(part.neurons)).merge(part)
+        self._sums.merge(self._plan, sums)
+        self.precision = self.precision or (NOTE if identity.get("precision") == NOTE else None)
+        self._count(counters)
+
+    def _count(self, counters: Mapping[str, Any]) -> None:
         for name, number in counters.items():
             setattr(self, name, getattr(self, name) + number)
 
     def result(self) -> Recording:
         """Return what was recorded so far."""
-        layers: dict[str, list[NeuronStatistics]] = {}
-        norms = {key: self._norms(place) for key, place in self._plan.features.items()}
-        missing = dict(self._plan.missing)
-        for key, place in self._plan.activations.items():
-            name = key[0]
-            if name in missing:
-                continue
-            if place not in self._sums:
-                missing[name] = "the part of the model that it is in never ran"
-                layers.pop(name, None)
-                continue
-            layers.setdefault(name, []).append(self._sums[place].result(norms.get(key)))
+        layers, missing = self._sums.layers(self._plan)
         return Recording(
-            layers={name: tuple(parts) for name, parts in layers.items()},
+            layers=layers,
             missing=missing if self.samples else dict(self._plan.missing),
             samples=self.samples,
             batches=self.batches,
@@ -247,53 +200,37 @@ class Recorder:
             labelled=self.labelled,
             mask=self.mask.value.name if self.mask is not None else None,
             unmasked=self._plan.unmasked,
-            mixes_samples=_mixing(self.model) if self.batch_size > 1 else (),
+            mixes_samples=mixing(self.model) if self.batch_size > 1 else (),
+            precision=self.precision,
             outputs=self._outputs(),
         )
-
-    def _norms(self, place: Place) -> Array | None:
-        sums = self._sums.get(place)
-        return None if sums is None or "square" not in sums.totals else np.sqrt(sums.totals["square"])
 
     def _outputs(self) -> dict[str, Array]:
         names = self._plan.outputs if self._kept else ()
         parts = {name: [kept[name] for kept in self._kept] for name in names}
-        return {name: _joined(several, self._sample_axis(name)) for name, several in parts.items()}
-
-    def _sample_axis(self, output: str) -> int:
-        """Return the axis of an output along which samples lie: that of the model's free batch dimension, else 0."""
-        batch = batch_symbol(self.model, self._batch_axis)
-        value = next((value for value in self.model.ir_model.graph.outputs if value.name == output), None)
-        dims = [] if value is None or value.shape is None else [self.model.dim(dim) for dim in value.shape]
-        return dims.index(batch) if batch is not None and not isinstance(batch, int) and batch in dims else 0
+        return {
+            name: joined(several, sample_axis(self.model, name, self._batch_axis)) for name, several in parts.items()
+        }
 
     def _run(self, batch: Batch) -> None:
         started = time.perf_counter()
         own = self._plan.outputs if self.keep_outputs else self._plan.outputs[:1] if batch.labels is not None else ()
-        results = self._results(batch.feeds, own)
+        results = self._runner.run(batch.feeds, own)
+        self.precision = self.precision or self._runner.precision
         padding = self.batch_size - batch.samples if self.fixed else 0
-        copies = self._copies(batch, padding)
+        # Samples do not mix: what copies add to a sum over the whole batch can be taken out of it again.
+        copies = self._runner.run(copies_of_last(batch, self.specs, self.batch_size)) if padding else None
         readings = {place: self._reading(place, results, batch.samples, padding, copies) for place in self._plan.taps}
-        for place, reading in readings.items():
-            if reading is not None:
-                self._sums.setdefault(place, Accumulator(self._neurons(place, reading))).add(reading)
+        self._sums.add(self._plan, readings)
         self.samples += batch.samples
         self.batches += 1
         if self.keep_outputs:
-            self._kept.append({name: _first(results[name], batch.samples, padding) for name in own})
+            self._kept.append({name: first(results[name], batch.samples, padding) for name in own})
         if batch.labels is not None and own:
-            self._compare(results[own[0]], batch)
+            correct, labelled = agreeing(results[own[0]], batch.labels, batch.samples)
+            self.correct += correct
+            self.labelled += labelled
         self.seconds += time.perf_counter() - started
-
-    def _neurons(self, place: Place, reading: Reading) -> int:
-        if reading.rows is None:
-            average = next(a for a in (reading.mean, reading.square, reading.firing) if a is not None)
-            return int(average.shape[1])
-        return next(
-            self.layers[name].uses[i].arrangement.shape[0]
-            for (name, i), at in self._plan.activations.items()
-            if at == place
-        )
 
     def _reading(
         self, place: Place, results: Mapping[str, Array], samples: int, padding: int, copies: Mapping[str, Array] | None
@@ -304,77 +241,3 @@ class Recorder:
             return reading
         added = read(tap, outputs, copies, self.batch_size)
         return reading if added is None else reading.without(added, padding / self.batch_size)
-
-    def _results(self, feeds: Mapping[str, Array], also: Sequence[str] = ()) -> dict[str, Array]:
-        """Run; again with double precision where an activation turns out longer than single precision bears."""
-        wanted = list(dict.fromkeys([*self._wanted, *also]))
-        results = self._start().run(feeds, wanted)
-        taps = self._plan.taps
-        long = {place for place, (tap, outputs) in taps.items() if tap.is_too_long(lengths(tap, outputs, results))}
-        if not long:
-            return results
-        self._open(frozenset(long | {place for place, (tap, _) in taps.items() if tap.precise}))
-        return self._start().run(feeds, list(dict.fromkeys([*self._wanted, *also])))
-
-    def _copies(self, batch: Batch, padding: int) -> dict[str, Array] | None:
-        """Run a batch of copies of the last sample, where the last of a fixed batch's samples are such copies.
-
-        Samples do not mix, so what the copies added to a sum over the whole batch can be taken out of it again.
-        """
-        if not padding:
-            return None
-        feeds = dict(batch.feeds)
-        for spec in self.specs:
-            if spec.sample_axis is not None:
-                last = feeds[spec.name].take([-1], axis=spec.sample_axis)
-                feeds[spec.name] = np.repeat(last, self.batch_size, axis=spec.sample_axis)
-        return self._results(feeds)
-
-    def _compare(self, output: Array, batch: Batch) -> None:
-        labels = batch.labels
-        if labels is None or not isinstance(output, np.ndarray) or output.ndim != 2 or output.shape[1] < 2:
-            return
-        output = output[: batch.samples]
-        if labels.shape == output.shape:  # one-hot
-            labels = labels.argmax(axis=1)
-        if labels.size == batch.samples and labels.dtype.kind in "iuf":
-            self.correct += int((output.argmax(axis=1) == labels.reshape(-1)).sum())
-            self.labelled += batch.samples
-
-
-# Dynamic quantization takes the range of a whole batch.
-_MIXING = frozenset({"DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM"})
-
-
-def _mixing(model: Model) -> tuple[str, ...]:
-    views = (NodeView(node, model) for node in model.all_nodes())
-    mixing = (
-        view.name
-        for view in views
-        if view.op_type in _MIXING or (view.op_type == "BatchNormalization" and view.attr("training_mode", 0))
-    )
-    return tuple(dict.fromkeys(mixing))
-
-
-def _checked(statistics: Iterable[str]) -> frozenset[str]:
-    wanted = frozenset(statistics)
-    unknown = sorted(wanted - set(STATISTICS))
-    if unknown:
-        raise DataError(f"statistics: expected some of {', '.join(STATISTICS)}, got {', '.join(map(repr, unknown))}")
-    return wanted | {"mean"}
-
-
-def _joined(parts: Sequence[Array], axis: int) -> Array:
-    """Return the parts one behind the other; an array of arrays where their shapes do not allow that."""
-    if len(parts) == 1:
-        return parts[0]
-    fit = all(isinstance(part, np.ndarray) and part.ndim > axis for part in parts)
-    if fit and len({(*part.shape[:axis], *part.shape[axis + 1 :]) for part in parts}) == 1:
-        return np.concatenate(parts, axis)
-    whole = np.empty(len(parts), dtype=object)
-    whole[:] = list(parts)
-    return whole
-
-
-def _first(output: Any, samples: int, padding: int) -> Any:
-    return output[:samples] if padding and isinstance(output, np.ndarray) and output.ndim else output

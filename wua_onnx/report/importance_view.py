@@ -173,6 +173,8 @@ def _recorded_lines(recording: Json) -> Iterator[str]:
         yield f"The mask does not reach {_named(recording['unmasked'])}: padding counts there."
     if recording.get("mixes_samples"):
         yield f"These mix samples of a batch, so means depend on the batch size: {_named(recording['mixes_samples'])}."
+    if recording.get("precision"):
+        yield f"Not in the model's own element types: {visible(recording['precision'])}."
     for name, reason in itertools.islice((recording.get("missing") or {}).items(), 20):
         yield f"Not recorded: {visible(name)} ({visible(reason)})."
 

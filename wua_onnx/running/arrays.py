@@ -91,7 +91,7 @@ def converted(array: Array, wanted: np.dtype[Any], where: str) -> Array:
     Raises:
         DataError: there is a NaN, or a value that the type cannot hold.
     """
-    if array.dtype.kind == "f" and np.isnan(array).any():
+    if _group(array.dtype) == "f" and np.isnan(array).any():
         bad = np.argwhere(np.isnan(array))
         raise DataError(f"{where}: expected numbers, got {len(bad):,} NaN, the first at {bad[0].tolist()}")
     if array.dtype == wanted:

@@ -227,3 +227,13 @@ def _part(array: Array, spec: InputSpec, start: int, stop: int, size: int) -> Ar
     missing = size - array.shape[spec.sample_axis]
     copies = np.repeat(array.take([-1], axis=spec.sample_axis), missing, axis=spec.sample_axis)
     return np.concatenate([array, copies], axis=spec.sample_axis)
+
+
+def copies_of_last(batch: Batch, specs: tuple[InputSpec, ...], size: int) -> dict[str, Array]:
+    """Return `size` copies of the last sample of `batch`, as the inputs `specs` take them."""
+    feeds = dict(batch.feeds)
+    for spec in specs:
+        if spec.sample_axis is not None:
+            last = feeds[spec.name].take([-1], axis=spec.sample_axis)
+            feeds[spec.name] = np.repeat(last, size, axis=spec.sample_axis)
+    return feeds

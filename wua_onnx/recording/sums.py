@@ -1,0 +1,83 @@
+"""What was added up so far of every tap, and what it says of the layers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from wua_onnx.errors import DataError
+from wua_onnx.layers import Layer
+from wua_onnx.recording.instrument import Instrumented
+from wua_onnx.recording.plan import Place
+from wua_onnx.recording.reading import Reading
+from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
+
+Array: TypeAlias = np.ndarray[Any, Any]
+
+_NEVER_RAN = "the part of the model that it is in never ran"
+
+
+class Sums:
+    """An accumulator for each place that returned something.
+
+    Args:
+        layers: the layers that are recorded.
+    """
+
+    def __init__(self, layers: Mapping[str, Layer]) -> None:
+        self._layers = layers
+        self._by_place: dict[Place, Accumulator] = {}
+
+    def add(self, plan: Instrumented, readings: Mapping[Place, Reading | None]) -> None:
+        """Add what a run returned; None where the part of the model that a tap is in did not run."""
+        for place, reading in readings.items():
+            if reading is not None:
+                if place not in self._by_place:
+                    self._by_place[place] = Accumulator(self._neurons(plan, place, reading))
+                self._by_place[place].add(reading)
+
+    def of(self, plan: Instrumented) -> list[Accumulator | None]:
+        """Return the accumulators in the order of the taps of `plan`, which is the same for every copy of a model."""
+        return [self._by_place.get(place) for place in plan.taps]
+
+    def merge(self, plan: Instrumented, others: Sequence[Accumulator | None]) -> None:
+        """Add the accumulators of another recorder of the same model, in the order of the taps.
+
+        Raises:
+            DataError: they do not fit; nothing is added then.
+        """
+        if len(others) != len(plan.taps):
+            raise DataError(f"recording: expected statistics of {len(plan.taps)} activations, got {len(others)}")
+        pairs = [(place, other) for place, other in zip(plan.taps, others, strict=True) if other is not None]
+        for place, other in pairs:
+            mine = self._by_place.get(place)
+            if mine is not None and mine.neurons != other.neurons:
+                raise DataError(f"recording: expected statistics of {mine.neurons} neurons, got {other.neurons}")
+        for place, other in pairs:
+            self._by_place.setdefault(place, Accumulator(other.neurons)).merge(other)
+
+    def layers(self, plan: Instrumented) -> tuple[dict[str, tuple[NeuronStatistics, ...]], dict[str, str]]:
+        """Return the statistics of each layer, one for each of its uses, and why a layer has none."""
+        norms = {key: self._norms(place) for key, place in plan.features.items()}
+        missing = dict(plan.missing)
+        for (name, _), place in plan.activations.items():
+            if place not in self._by_place:
+                missing.setdefault(name, _NEVER_RAN)
+        found: dict[str, tuple[NeuronStatistics, ...]] = {}
+        for key, place in plan.activations.items():
+            if key[0] not in missing:
+                found[key[0]] = (*found.get(key[0], ()), self._by_place[place].result(norms.get(key)))
+        return found, missing
+
+    def _norms(self, place: Place) -> Array | None:
+        sums = self._by_place.get(place)
+        return None if sums is None or "square" not in sums.totals else np.sqrt(sums.totals["square"])
+
+    def _neurons(self, plan: Instrumented, place: Place, reading: Reading) -> int:
+        if reading.rows is None:
+            average = next(a for a in (reading.mean, reading.square, reading.firing) if a is not None)
+            return int(average.shape[1])
+        name, index = next(key for key, at in plan.activations.items() if at == place)
+        return self._layers[name].uses[index].arrangement.shape[0]
