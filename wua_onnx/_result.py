@@ -13,6 +13,7 @@ from wua_onnx import findings
 from wua_onnx._attention import AttentionAudit
 from wua_onnx._audit_json import SCHEMA_VERSION, read_audit
 from wua_onnx._files import write_text
+from wua_onnx._json import json_text
 from wua_onnx._layer_audit import LayerAudit, LiveLayer
 from wua_onnx.cost import CostReport
 from wua_onnx.errors import WuaError
@@ -115,7 +116,7 @@ class Audit:
         Raises:
             OutputError: `path` cannot be written.
         """
-        text = json.dumps(self._data, ensure_ascii=False, allow_nan=False, indent=1)
+        text = json_text(self._data)
         if path is not None:
             write_text(Path(path), text + "\n")
         return text
