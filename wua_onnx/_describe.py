@@ -193,6 +193,7 @@ def _criterion(layer: Layer, found: Measured) -> Json:
         "lorenz": list(found.lorenz),
         "neuron_importance": [float(x) for x in found.neurons[strongest]],
         "strongest": [int(i) for i in strongest],
+        "heat_map": None if found.heat_map is None else found.heat_map.to_dict(),
     }
     if found.scores is not None:
         of_gates = gates(found.scores, layer.uses[0].gates, layer.neuron_axis)

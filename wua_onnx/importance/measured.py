@@ -10,6 +10,7 @@ from threading import Condition
 import numpy as np
 
 from wua_onnx.importance import criteria
+from wua_onnx.importance.heat_map import Heat, HeatMap
 from wua_onnx.importance.histogram import histogram, histogram_ranges
 from wua_onnx.importance.metrics import LayerMetrics, metric_ranges, metrics_of, neuron_importance
 from wua_onnx.importance.ranking import Array, Distribution, rank
@@ -35,6 +36,7 @@ class Measured:
         histogram: edges and counts.
         lorenz: see `lorenz`.
         neurons: sum of the importances of each neuron, shape (neurons,).
+        heat_map: a picture of them; None where there is nothing to be seen.
         scores: the importances themselves; None where they were only read in slabs.
     """
 
@@ -42,6 +44,7 @@ class Measured:
     histogram: tuple[Array, Array]
     lorenz: tuple[float, ...]
     neurons: Array
+    heat_map: HeatMap | None
     scores: Array | None
 
 
@@ -92,6 +95,8 @@ def _whole(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> M
     scores = score(layer, name, statistics)
     ranking = rank(scores)
     neurons = neuron_importance(scores, layer.neuron_axis)
+    heat = _heat(layer)
+    heat.add(scores)
     metrics = metrics_of(ranking, np.minimum(neurons, np.finfo(np.float64).max))
     metrics = replace(metrics, baseline=untrained(layer, scales_of(layer, name, statistics)))
     return Measured(
@@ -99,6 +104,7 @@ def _whole(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> M
         histogram=histogram(scores, ranking=ranking),
         lorenz=lorenz(ranking),
         neurons=neurons,
+        heat_map=heat.drawn(neurons, scores),
         scores=scores if layer.uses[0].gates else None,
     )
 
@@ -114,8 +120,13 @@ def _in_slabs(layer: Layer, name: str, statistics: Sequence[NeuronStatistics], p
         histogram=histogram(np.empty(0), ranking=cells),
         lorenz=lorenz(cells),
         neurons=stream.neurons,
+        heat_map=stream.heat.drawn(stream.neurons),
         scores=None,
     )
+
+
+def _heat(layer: Layer) -> Heat:
+    return Heat(layer.shape, convolution=layer.kind == "convolution")
 
 
 def lorenz(spread: Distribution) -> tuple[float, ...]:
@@ -139,6 +150,7 @@ class _Stream:
         weights = np.array([float(part.positions) for part in statistics] or [1.0] * len(layer.uses), dtype=np.float64)
         self._shares = weights / (weights.sum() or 1.0)
         self.neurons: Array | None = None
+        self.heat = _heat(layer)
 
     def chunks(self) -> Iterator[Array]:
         """Yield the scores of each slab, in the order of the first use."""
@@ -150,6 +162,8 @@ class _Stream:
                 inside = slice(slab.start, slab.stop) if slab.axis == layer.neuron_axis else slice(None)
                 with np.errstate(over="ignore"):
                     neurons[inside] += part
+                self.heat.add(scores, slab.axis, slab.start)
+                self.heat.add_kernels(scores, slab.axis, slab.start)
             yield scores
         if self.neurons is None:
             self.neurons = neurons
