@@ -50,9 +50,11 @@ def child() -> Iterator[Child]:
     worker.close()
 
 
-@pytest.fixture(params=["here", "in a child"])
+@pytest.fixture(params=["here", "bound", "in a child"])
 def kind(request: pytest.FixtureRequest, child: Child) -> Kind:
-    return Session if request.param == "here" else partial(IsolatedSession, child=child)
+    if request.param == "in a child":
+        return partial(IsolatedSession, child=child)
+    return partial(Session, bound=True) if request.param == "bound" else Session
 
 
 def test_outputs_by_name(kind: Kind) -> None:
