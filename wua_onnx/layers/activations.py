@@ -17,6 +17,7 @@ from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.axes import moved_axes, readers
 from wua_onnx.layers.function_values import identify
 from wua_onnx.layers.patterns import find_pattern
+from wua_onnx.layers.side import Side
 from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import Model, NodeView
 
@@ -60,6 +61,7 @@ class Activation:
         lookups: the values are the rows that are looked up, and a neuron is a row.
         unread: why nothing can be read, empty where it can.
         quantization: what the integers of the tensor stand for; None where it holds real numbers.
+        side: computes `value`, which is then no value of the model; None where the model does.
     """
 
     value: ir.Value
@@ -70,6 +72,7 @@ class Activation:
     lookups: bool = False
     unread: str = ""
     quantization: Quantization | None = None
+    side: Side | None = None
 
 
 @dataclass(eq=False)

@@ -145,6 +145,15 @@ def _layer(name: str, uses: list[Use], model: Model, activation: str) -> Layer:
 def _activation(use: Use, model: Model, activation: str) -> Activation:
     if use.reads == "after":
         return follow(use.output, use.output_axes, model, activation, use.quantization)
+    if use.side is not None:
+        return Activation(
+            value=use.side.value,
+            axes=use.side.axes,
+            factor=np.ones((), np.float64),
+            function=use.function,
+            lookups=use.reads == "lookups",
+            side=use.side,
+        )
     hidden = activation == "pre" and use.function is not None
     reading = Activation(
         value=use.output,

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.activations import Activation, Quantization
+from wua_onnx.layers.side import Side
 from wua_onnx.layers.weights import WeightSource, positions, read
 from wua_onnx.model.graph import Model, NodeView
 
@@ -84,6 +85,7 @@ class Use:
         reads: where the activation of the neurons is: "after" the activation function that follows the output, in
             the "output" itself, how often a row is looked up by the "lookups" that the output then is, or "nothing".
         unread: why nothing is read.
+        side: computes the neurons, or what is looked up, where the operator keeps that to itself; they are read there.
         valid: how many positions of each sample are valid, and the axis of the output that they lie along; None where
             all are.
         factor: a constant that multiplies the weight inside the operator (Gemm's alpha).
@@ -105,6 +107,7 @@ class Use:
     output_axes: tuple[int, ...]
     reads: Reads = "after"
     unread: str = ""
+    side: Side | None = None
     valid: tuple[ir.Value, int] | None = None
     factor: float = 1.0
     decode: Callable[[Array, NodeView], Array] | None = None

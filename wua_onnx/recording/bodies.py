@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.recording.builder import Builder, Results, graph_of
+from wua_onnx.layers.side import graph_of
+from wua_onnx.recording.builder import Builder, Results
 from wua_onnx.recording.taps import Tap
 
 

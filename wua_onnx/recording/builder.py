@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.side import graph_of
 from wua_onnx.model.symbols import all_values
 from wua_onnx.recording.masks import Masks
 from wua_onnx.recording.taps import LONGEST, Tap, pooling
@@ -204,10 +205,3 @@ class Builder:
             value = self.reduction("ReduceMean", value, [axis])
             del dims[axis]
         return value
-
-
-def graph_of(value: ir.Value) -> ir.Graph | None:
-    """Return the graph that computes `value`, or takes it as an input."""
-    producer = value.producer()
-    owner = producer.graph if producer is not None else value.graph
-    return owner if isinstance(owner, ir.Graph) else None

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from wua_onnx.layers import Layer
+from wua_onnx.layers.side import Side
 from wua_onnx.model.graph import Model
 from wua_onnx.model.symbols import all_values
 from wua_onnx.recording.bodies import Bodies
@@ -130,7 +131,7 @@ def _built(plan: Plan, copy: ir.Model, same: Mapping[ir.Value, ir.Value]) -> dic
     # The first layer's tap comes last: onnxruntime orders a graph depth first from its last leaf, so that each
     # activation is reduced, and freed, before the next layer runs.
     for place, tap in reversed(plan.taps.items()):
-        value = bodies.current(same[tap.value])
+        value = bodies.current(same[tap.value]) if tap.side is None else _beside(tap.side, builder, bodies, same)
         if not value.name:
             value.name = builder.name()  # an output that the model left out
         if tap.quantization is not None:
@@ -140,6 +141,11 @@ def _built(plan: Plan, copy: ir.Model, same: Mapping[ir.Value, ir.Value]) -> dic
         built = builder.build(tap, value, lengths, masks)
         results[place] = bodies.lifted(builder, tap, built) if bodies.around(value) else built
     return {place: _outputs(found, bodies, copy.graph) for place, found in results.items()}
+
+
+def _beside(side: Side, builder: Builder, bodies: Bodies, same: Mapping[ir.Value, ir.Value]) -> ir.Value:
+    """Add a side computation and return its result."""
+    return side.compute(builder, [None if value is None else bodies.current(same[value]) for value in side.inputs])
 
 
 def _outputs(results: Results, bodies: Bodies, graph: ir.Graph) -> Outputs:

@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer
-from wua_onnx.layers.activations import Quantization
+from wua_onnx.layers.activations import Activation, Quantization
+from wua_onnx.layers.side import Side
 from wua_onnx.model import dims as d
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
@@ -75,12 +76,12 @@ class Plan:
         if activation.unread:
             raise CannotLift(activation.unread)
         if activation.lookups:
-            return self._tap(activation.value, (), frozenset({"lookups"}), types=_INTEGERS)
+            return self._tap(activation.value, (), frozenset({"lookups"}), side=activation.side, types=_INTEGERS)
         function = activation.function
         statistics = (self.statistics - {"features"}) | (
             {"range"} if function is not None and function.smooth else set()
         )
-        tap = self._tap(activation.value, activation.axes, statistics, activation.quantization)
+        tap = self._tap(activation.value, activation.axes, statistics, activation.quantization, activation.side)
         non_negative = function is not None and function.non_negative
         if activation.valid is None:
             return replace(tap, non_negative=non_negative)
@@ -93,6 +94,7 @@ class Plan:
         axes: tuple[int, ...],
         statistics: frozenset[str],
         quantization: Quantization | None = None,
+        side: Side | None = None,
         *,
         types: frozenset[ir.DataType] = _FLOATS,
     ) -> Tap:
@@ -102,7 +104,6 @@ class Plan:
             types = types | _QUANTIZED
         if value.dtype is not None and value.dtype not in types:
             raise CannotLift(f"its activation is of type {value.dtype}, which no reduction takes")
-        self.bodies.check(value)
         dims = tuple(self.model.dim(dim) for dim in value.shape)
         own = next((i for i, dim in enumerate(dims) if isinstance(self.batch, d.Expr) and dim == self.batch), None)
         tap = Tap(
@@ -113,8 +114,10 @@ class Plan:
             statistics=statistics,
             precise=(value, axes) in self.precise or value.dtype == ir.DataType.DOUBLE,
             quantization=quantization,
+            side=side,
         )
-        inside = bool(self.bodies.around(value))
+        self.bodies.check(tap.inside)
+        inside = bool(self.bodies.around(tap.inside))
         if inside and statistics & {"histogram", "lookups"}:
             raise CannotLift("what is looked up inside of a branch or a loop cannot be brought out")
         if inside and tap.fixed_positions is None:
@@ -127,7 +130,7 @@ class Plan:
         axis = self.mask.axis_in(tap.dims, tap.axes, tap.sample_axis)
         joined = None
         if axis is None:
-            joined = self.mask.joined_axis_in(tap.value, tap.dims, tap.axes, self.model)
+            joined = self.mask.joined_axis_in(tap.inside, tap.dims, tap.axes, self.model)
         return replace(tap, masked_axis=axis if joined is None else joined, joined=joined is not None)
 
 
@@ -135,11 +138,15 @@ def check_layers(model: Model, layers: Mapping[str, Layer]) -> None:
     """Raise DataError where `layers` are not those of `model`: of another load of the same file, say."""
     known = set(all_values(model.ir_model))
     for name, layer in layers.items():
-        if any(activation.value not in known for activation in layer.activations):
+        if any(_value_of_the_model(activation) not in known for activation in layer.activations):
             raise DataError(
                 f"layers: {clean(name)!r}: expected a layer found in the model that is recorded, got one of another: "
                 "give the recorder the loaded model that they were found in"
             )
+
+
+def _value_of_the_model(activation: Activation) -> ir.Value | None:
+    return activation.value if activation.side is None else activation.side.inputs[0]
 
 
 def checked(statistics: Iterable[str]) -> frozenset[str]:

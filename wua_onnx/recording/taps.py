@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.activations import Quantization
+from wua_onnx.layers.side import Side
 from wua_onnx.model.dims import Dim, divides
 
 LONGEST = 800  # values averaged in a row in single precision; equal ones are then off by 9e-6 at most
@@ -39,6 +40,7 @@ class Tap:
         masked_axis: the axis along which a mask tells valid positions from padded ones; None where none does.
         joined: samples and positions lie along one axis, `masked_axis`.
         quantization: what the integers of the activation stand for; None where it holds real numbers.
+        side: computes the activation, which is no value of the model; None where the model does.
     """
 
     value: ir.Value
@@ -52,6 +54,13 @@ class Tap:
     masked_axis: int | None = None
     joined: bool = False
     quantization: Quantization | None = None
+    side: Side | None = None
+
+    @property
+    def inside(self) -> ir.Value:
+        """A value of the model that is in the graph where the activation is computed."""
+        first = None if self.side is None else self.side.inputs[0]
+        return self.value if first is None else first
 
     @property
     def place(self) -> tuple[ir.Value, tuple[int, ...]]:

@@ -6,7 +6,7 @@ share of all lookups, and a dead row is one that the data never looks up.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -17,12 +17,13 @@ from wua_onnx.layers.axes import readers
 from wua_onnx.layers.dequantize import affine, in_blocks, parameter, shape_of, unfit, unpacked, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Use
 from wua_onnx.layers.registry import layer_kind
+from wua_onnx.layers.side import Side, Writer, graph_of, placeholder
 from wua_onnx.layers.weights import WeightSource, read, resolve
 from wua_onnx.model.graph import NodeView
 
 _MICROSOFT = "com.microsoft"
 _MAX_MOVES = 8
-_UNCOUNTED = "the operator counts positions itself and does not show which rows it looks up"
+_UNCOUNTED = "the operator counts positions itself, of what is unknown"
 
 
 @layer_kind("Gather")
@@ -63,6 +64,8 @@ def embed_layer_normalization(node: NodeView) -> Iterator[Use | str]:
             continue
         rows = node.input(indices) if indices is not None else None
         use = replace(_rows(node, source, rows, 0), parameter=name)
+        if name == "position_embedding" and rows is None:
+            use = _counted(use)
         yield replace(use, decode=partial(affine, scale=table + 6, zero=table + 11, axis=0)) if quantized else use
 
 
@@ -105,6 +108,26 @@ def _rows(
         reads="nothing" if indices is None else "lookups",
         unread=_UNCOUNTED if indices is None else "",
     )
+
+
+def _counted(use: Use) -> Use:
+    """Return the use of a table of positions which the operator counts itself; they are counted beside it, too."""
+    tokens = use.node.input(0)
+    value = None if tokens is None else placeholder(tokens, ir.DataType.INT64)
+    if tokens is None or value is None or len(value.shape or ()) != 2:
+        return use
+    side = Side(value=value, axes=(), inputs=(tokens,), compute=_counting)
+    return replace(use, reads="lookups", side=side)
+
+
+def _counting(writer: Writer, inputs: Sequence[ir.Value | None]) -> ir.Value:
+    """0, 1, 2 … along axis 1, as often as there are samples."""
+    shape = writer.op("Shape", [inputs[0]])
+    graph = graph_of(shape)
+    ones = writer.op("ConstantOfShape", [shape], graph, value=ir.tensor(np.ones(1, np.int64)))
+    counted: ir.Value = writer.op("CumSum", [ones, writer.integers([1], graph)], graph, exclusive=1)
+    ones.dtype = counted.dtype = ir.DataType.INT64
+    return counted
 
 
 def _dequantized_behind(node: NodeView, rank: int) -> Callable[[Array, NodeView], Array] | str | None:
