@@ -9,8 +9,9 @@ from typing import Any
 
 from wua_onnx._text import visible
 from wua_onnx.report import numbers as n
-from wua_onnx.report.layer_detail import Table, mean_text
+from wua_onnx.report.layer_detail import mean_text
 from wua_onnx.report.rows import NOTHING
+from wua_onnx.report.small_table import Table
 
 Json = Mapping[str, Any]
 

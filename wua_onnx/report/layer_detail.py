@@ -12,8 +12,10 @@ from markupsafe import Markup
 from wua_onnx._text import visible
 from wua_onnx.report import numbers as n
 from wua_onnx.report.layer_charts import histogram_svg, lorenz_svg
+from wua_onnx.report.layer_pictures import Pictures
 from wua_onnx.report.method import Fact
 from wua_onnx.report.rows import first_criterion, shape
+from wua_onnx.report.small_table import Table
 
 Json = Mapping[str, Any]
 
@@ -25,16 +27,6 @@ _COVERAGE = {"coverage 50 %": "0.5", "coverage 80 %": "0.8", "coverage 90 %": "0
 _METRICS = (
     "effective", "utilization", "redundancy", "gini", "entropy", "between neurons", "within neurons", *_COVERAGE,
 )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table: its heads and its rows; all but the first column are numbers."""
-
-    title: str
-    heads: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,17 +49,19 @@ class LayerDetail:
     facts: tuple[Fact, ...]
     metrics: Table
     charts: tuple[Chart, ...]
+    pictures: Pictures
     tables: tuple[Table, ...]
     dead: str
 
 
-def layer_detail(layer: Json, index: int, attention: Sequence[Json]) -> LayerDetail:
+def layer_detail(layer: Json, index: int, attention: Sequence[Json], pictures: Pictures | None = None) -> LayerDetail:
     """Return what is said of one layer.
 
     Args:
         layer: its JSON.
         index: its place among the layers.
         attention: `attention` of the audit, of which the heads of this layer are told.
+        pictures: of its weights.
     """
     judged, word = first_criterion(layer), _neurons(layer)
     tables = [_strongest(layer, judged, word), _gates(judged), *_heads(layer["name"], attention)]
@@ -79,6 +73,7 @@ def layer_detail(layer: Json, index: int, attention: Sequence[Json]) -> LayerDet
         facts=tuple(_facts(layer, word)),
         metrics=_metrics(layer["criteria"]),
         charts=tuple(_charts(judged)),
+        pictures=pictures or Pictures(),
         tables=tuple(table for table in tables if table is not None),
         dead=_dead(layer, word),
     )
@@ -92,6 +87,8 @@ def _facts(layer: Json, word: str) -> Iterator[Fact]:
     mean = layer.get("mean_activation") or {}
     facts = [
         ("operator", visible(layer["op"])),
+        ("class of its module", visible(layer.get("module_class") or "")),
+        ("called at", visible(layer.get("source") or "")),
         ("weight", visible(layer.get("weight", ""))),
         ("shape, type", f"{shape(layer['weight_shape'])} {visible(layer.get('dtype') or '').lower()}"),
         (f"{word}s", f"{n.count(layer['neurons'])}, along axis {n.count(layer['neuron_axis'])}"),

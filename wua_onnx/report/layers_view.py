@@ -11,6 +11,7 @@ from markupsafe import Markup
 from wua_onnx.report import numbers as n
 from wua_onnx.report.layer_columns import cumulated, cumulative, embedded, layer_columns
 from wua_onnx.report.layer_detail import LayerDetail, layer_detail
+from wua_onnx.report.layer_pictures import pictures_of
 from wua_onnx.report.rows import NOTHING, LayerRow
 
 Json = Mapping[str, Any]
@@ -54,14 +55,17 @@ class LayersView:
 def layers_view(audit: Json, rows: Sequence[LayerRow]) -> LayersView:
     """Return the section on layers."""
     layers, attention = audit["layers"], audit.get("attention") or ()
-    what = cumulated(layers)
+    what, detailed = cumulated(layers), layers[:DETAILS]
     return LayersView(
         count=n.count(len(layers)),
         shown=ROWS,
         cumulated=what,
         words=WORDS,
         cumulative=tuple(map(_share, cumulative(layers, what[0])[:ROWS])),
-        details=tuple(layer_detail(layer, index, attention) for index, layer in enumerate(layers[:DETAILS])),
+        details=tuple(
+            layer_detail(layer, index, attention, pictures)
+            for index, (layer, pictures) in enumerate(zip(detailed, pictures_of(detailed), strict=True))
+        ),
         data=embedded(layer_columns(audit, rows)),
     )
 
