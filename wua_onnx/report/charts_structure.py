@@ -17,6 +17,7 @@ Json = Mapping[str, Any]
 
 _LINES = 400  # at most; what lies deeper is counted
 _SIBLINGS = 150  # lines inside one module
+_SMALLEST = 3  # nodes of a repeated module that is worth a drawing
 _OPEN = 12  # lines of the outermost level below which the next one is open
 
 
@@ -48,6 +49,34 @@ class Structure:
     modules: int
     folded: int
     left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Repeated:
+    """Modules side by side that are built the same: the path of the first, the name of the last, how many."""
+
+    path: str
+    last: str
+    count: int
+    nodes: int
+
+
+def repeated(cost: Json) -> list[Repeated]:
+    """Return the outermost modules that repeat, in the order of the tree, each kind once."""
+    roots = tree_of(cost["by_module"])
+    tree, found, seen = _Tree(cost, roots), [], set()
+    pending = list(reversed(tree.runs(roots)))
+    while pending:
+        run = pending.pop()
+        first = run[0]
+        if len(run) > 1 and first.row["nodes"] >= _SMALLEST:
+            if tree.kinds[first.index] not in seen:
+                count, nodes = len(run), first.row["nodes"]
+                found.append(Repeated(path=first.row["path"], last=run[-1].name, count=count, nodes=nodes))
+            seen.add(tree.kinds[first.index])
+        else:
+            pending += [inner for branch in reversed(run) for inner in reversed(tree.runs(branch.children))]
+    return found
 
 
 def structure_of(cost: Json) -> Structure | None:

@@ -52,20 +52,24 @@ def figures_of(audit: Json) -> tuple[Figure, ...]:
 
 
 def _graph(audit: Json, diagram: Json, links: Mapping[str, str]) -> Figure:
+    drawn = dot.graph(diagram, links)
+    drawn.simpler = graph_of(audit, None, with_legend=False).simpler
+    return boxes_figure("Graph", diagram, to_svg(drawn, prefix="graph"))
+
+
+def boxes_figure(title: str, diagram: Json, drawing: Drawing) -> Figure:
+    """Return the figure of a graph diagram that is drawn."""
     boxes = diagram["boxes"]
     parts = [n.plural(len(boxes), "box", "boxes")]
     if diagram["folded"]:
         parts.append(f"{n.plural(diagram['folded'], 'node')} folded into them")
     if diagram["left_out"]:
         parts.append(f"{n.plural(diagram['left_out'], 'edge')} not drawn")
-    drawn = dot.graph(diagram, links)
-    drawn.simpler = graph_of(audit, None, with_legend=False).simpler
-    drawing = to_svg(drawn, prefix="graph")
     note = f" Note: {drawing.reason}." if drawing.svg is not None and drawing.reason else ""
     return _figure(
-        title="Graph",
+        title=title,
         drawing=drawing,
-        caption=", ".join(parts) + f". Shapes stand on the edges; a box of a layer leads to its row.{note}",
+        caption=", ".join(parts) + f". Shapes stand on the edges; a box of a layer leads to it.{note}",
         legend=_kinds(boxes),
         heads=("Box", "What", "Times", "MACs", "Share"),
         rows=(_box_row(box) for box in boxes),

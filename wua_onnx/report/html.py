@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from wua_onnx.report import columns
 from wua_onnx.report.charts_page import charts_of
+from wua_onnx.report.detail_figures import detail_figures
 from wua_onnx.report.figures import figures_of
 from wua_onnx.report.importance_view import activations_view, importance_view
 from wua_onnx.report.latency import latency_view
@@ -23,7 +24,7 @@ from wua_onnx.report.profile import NODES, OPERATORS
 from wua_onnx.report.training_view import ENERGY, WORK
 from wua_onnx.report.view import page
 
-_UNIT = re.compile(r"(?<=[0-9]) (?=%|[kMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
+_UNIT = re.compile(r"(?<=[0-9]) (?=%|pp\b|[kMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
 LINES_INLINE = 50
 MODULES_SHOWN = 40  # modules in the open part of the table
 
@@ -38,19 +39,20 @@ def render(audit: Mapping[str, Any]) -> str:
         WuaError: `audit` is of another schema version.
     """
     view = page(audit)
-    template = _environment().get_template("report.html.jinja")
+    template = environment().get_template("report.html.jinja")
     return template.render(
         page=view,
         latency=latency_view(audit.get("profile")),
         figures=figures_of(audit),
+        details=detail_figures(audit),
         charts=charts_of(audit),
         columns={"work": WORK, "energy": ENERGY, "operators": OPERATORS, "nodes": NODES},
         layers=layers_view(audit, view.layers),
         importance=importance_view(audit),
         activations=activations_view(audit),
-        css=_asset("report.css"),
-        script=_asset("report.js"),
-        script_hash=_hash(_asset("report.js")),
+        css=asset("report.css"),
+        script=asset("report.js"),
+        script_hash=_hash(asset("report.js")),
         most=MODULES_SHOWN,
     )
 
@@ -61,12 +63,13 @@ def render_inline(audit: Mapping[str, Any]) -> str:
     Raises:
         WuaError: `audit` is of another schema version.
     """
-    template = _environment().get_template("_inline.html.jinja")
+    template = environment().get_template("_inline.html.jinja")
     return template.render(page=page(audit), columns=columns.LAYERS, most=LINES_INLINE)
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates, with everything escaped that goes into them."""
     environment = Environment(
         loader=PackageLoader("wua_onnx.templates", ""),
         autoescape=True,
@@ -90,7 +93,7 @@ def _unbroken(value: Any) -> Any:
 
 
 @cache
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
     """Return the style sheet or the script, which are the project's own and hold nothing of a model."""
     return Markup(files("wua_onnx.templates").joinpath(name).read_text(encoding="utf-8"))
 
