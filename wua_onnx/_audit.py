@@ -22,6 +22,7 @@ from wua_onnx.diagrams.links import links_json
 from wua_onnx.errors import DataError, RunError, WuaError
 from wua_onnx.importance.score import can_score
 from wua_onnx.layers import Layers, find_layers
+from wua_onnx.layers.consumers import freed_by_neurons
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.model.load import Dims
@@ -253,6 +254,7 @@ def _assemble(
         unrecorded=recorded.missing if recorded is not None else {},
         duplicates=duplicates(source.model),
         attention=tuple(attention),
+        freed=freed_by_neurons(layers.by_name),
     )
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

@@ -1,6 +1,6 @@
 """Findings: what a reader should look at, each with its evidence, its saving and how sure it is.
 
-A rule is one function in `rules`, registered by its decorator.
+A rule is one function in a file of `rules`, registered by its decorator.
 """
 
 from wua_onnx.findings.registry import Evidence, Finding, find, rule_names

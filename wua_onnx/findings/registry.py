@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
 from typing import Any, TypeAlias
 
 from wua_onnx.cost import CostReport
+from wua_onnx.layers.consumers import Freed
 from wua_onnx.model.dim_json import from_json, to_json
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
@@ -73,6 +77,7 @@ class Evidence:
         unrecorded: why a layer has no recording although there is one, by name.
         duplicates: groups of parameters with equal elements, by name, and the elements of one.
         attention: the JSON of each attention.
+        freed: what one neuron of a layer frees beside its incoming weights, by the layer's name.
     """
 
     model: Model
@@ -86,6 +91,7 @@ class Evidence:
     unrecorded: Mapping[str, str] = field(default_factory=dict)
     duplicates: tuple[tuple[tuple[str, ...], int], ...] = ()
     attention: tuple[Mapping[str, Any], ...] = ()
+    freed: Mapping[str, Freed] = field(default_factory=dict)
 
 
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]
@@ -117,8 +123,10 @@ def find(evidence: Evidence) -> list[Finding]:
     return sorted(found, key=lambda f: (SEVERITIES.index(f.severity), -(f.params or 0)))
 
 
+@cache
 def _load() -> None:
-    from wua_onnx.findings import head_rules, rules
+    """Import every file of rules, in the order of their names."""
+    from wua_onnx.findings import rules
 
-    assert rules
-    assert head_rules
+    for module in pkgutil.iter_modules(rules.__path__):
+        import_module(f"{rules.__name__}.{module.name}")
