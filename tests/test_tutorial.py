@@ -151,7 +151,7 @@ def test_claims_about_the_baseline(woven: Woven) -> None:
 def test_claims_about_the_finding(woven: Woven) -> None:
     first = woven.names["audit"].findings[0]
     assert first.rule == "dead-neurons"
-    assert (first.params, first.flops) == (8, 16), "the text says: half of what it turned out"
+    assert (first.params, first.flops) == (16, 24), "the text says: all parameters, without biases and ReLU"
     assert woven.names["difference"] < 1e-6
     assert len(woven.names["alive"]) == 6
 

@@ -73,7 +73,7 @@ CASES: dict[str, tuple[str, dict[str, Any], Freed]] = {
 def test_what_a_neuron_frees(case: str) -> None:
     graph, weights, expected = CASES[case]
     used = {name: value for name, value in weights.items() if f" {name})" in graph or f" {name}," in graph}
-    layers = find_layers(load(model(text, used))).by_name
+    layers = find_layers(load(model(graph, used))).by_name
     assert freed_by_neurons(layers)["w"] == expected
 
 
