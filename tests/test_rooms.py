@@ -16,7 +16,7 @@ ORDER = [
     *("running", "observe"),
     *("cost", "layers", "recording", "importance"),
     *("findings", "diagrams", "report"),
-    "budget",
+    *("budget", "comparison"),
 ]
 SOURCES = sorted((ROOT / "wua_onnx").rglob("*.py"))
 

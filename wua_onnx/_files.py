@@ -42,5 +42,5 @@ def check_writable(path: Path, times: int = 1) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write `text` as UTF-8; see `write_bytes`."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write `text` as UTF-8, half of a surrogate pair as its escape (which JSON reads back); see `write_bytes`."""
+    write_bytes(path, text.encode("utf-8", errors="backslashreplace"))

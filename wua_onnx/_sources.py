@@ -129,9 +129,14 @@ def with_sample(X: Any) -> tuple[Any, Any]:
 def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
     """Yield `model` as a `Source`; a converted file lives as long as its model, for arrays asked for later.
 
+    A `Source` is yielded as it is.
+
     Raises:
         ModelError, ConversionError: the model cannot be read or converted.
     """
+    if isinstance(model, Source):
+        yield model
+        return
     from wua_onnx.converters import is_convertible
 
     if not is_convertible(model):

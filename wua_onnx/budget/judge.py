@@ -13,6 +13,7 @@ from wua_onnx.budget.registry import Budget, Json, Metric, all_metrics
 from wua_onnx.budget.result import Outcome
 from wua_onnx.errors import DataError, RunError, ShapeError
 from wua_onnx.report import numbers as n
+from wua_onnx.report.alike import alike, differences
 
 _MISSING = {
     "cost": "the size of something in it is not known",
@@ -78,8 +79,8 @@ def against_baseline(audit: Json, baseline: Json, allowed: Fraction) -> tuple[tu
         ShapeError: symbolic figures of which neither is a multiple of the other.
     """
     _same_network(audit, baseline)
-    notes = list(_differences(audit, baseline))
-    layers = _alike(audit, baseline) and all("layers" in side for side in (audit, baseline))
+    notes = list(differences(audit, baseline, "the baseline"))
+    layers = alike(audit, baseline) and all("layers" in side for side in (audit, baseline))
     found: list[Outcome] = []
     for metric in all_metrics():
         if metric.compared and (layers or metric.needs in ("cost", "profile")):
@@ -153,24 +154,3 @@ def _same_network(audit: Json, baseline: Json) -> None:
         f"baseline {visible(baseline['model']['name'], 60)}: expected an audit that shares a layer with "
         f"{visible(audit['model']['name'], 60)} ({counts[0]}: {listed[0]}), got none of its {counts[1]}: {listed[1]}"
     )
-
-
-def _alike(audit: Json, baseline: Json) -> bool:
-    """Return whether importance means the same in both."""
-    one, two = (
-        (side["settings"]["criterion"][:1], side["settings"]["data"]) if "settings" in side else None
-        for side in (audit, baseline)
-    )
-    return one == two or None in (one, two)
-
-
-def _differences(audit: Json, baseline: Json) -> Iterator[str]:
-    """Yield what makes the two audits differ beside their models."""
-    one, two = audit.get("settings") or {}, baseline.get("settings") or {}
-    dims = [cost["cost"].get("dims") or {} for cost in (audit, baseline)]
-    if dims[0] != dims[1]:
-        sizes = (", ".join(f"{visible(k, 40)}={v}" for k, v in side.items()) or "none" for side in dims)
-        yield f"sizes of dimensions differ from those of the baseline: {' against '.join(sizes)}"
-    if not _alike(audit, baseline):
-        words = (f"{side['criterion'][0]}{' on data' if side['data'] else ''}" for side in (one, two))
-        yield f"importance is not compared: {' against '.join(words)}"

@@ -1,86 +1,91 @@
-"""Two audits side by side, in the terminal."""
+"""The JSON of a comparison in the terminal and as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from wua_onnx._text import visible
-from wua_onnx.report import numbers as n
+from wua_onnx.report.columns import Column
+from wua_onnx.report.comparison_columns import FIGURES, LAYERS, output_columns
+from wua_onnx.report.comparison_view import ComparisonView, LayerChange, comparison_view
+from wua_onnx.report.markdown import escape
+from wua_onnx.report.markdown import table as markdown_table
+from wua_onnx.report.terminal import section, table
 
-if TYPE_CHECKING:
-    from wua_onnx._compare import Comparison, Delta
-
-_SHARES = ("utilization", "baseline_utilization", "compression_potential", "average_redundancy", "accuracy")
-_LABELS = {
-    "macs": "MACs",
-    "flops": "FLOPs",
-    "params": "parameters",
-    "weight_bytes": "weight size",
-    "peak_activation_bytes": "peak activations",
-    "baseline_utilization": "utilization, untrained",
-}
-_SMALL = 1000  # below it, effective weights are shown with a decimal
+SHOWN = 200  # layers in a table; all of them are in the JSON
 
 
-def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
-    """Print the figures of both models, their layers of the same name, and the layers only one has.
+def print_comparison(comparison: Mapping[str, Any], console: Console | None = None) -> None:
+    """Print the figures of both models, how their outputs differ, and the layers that changed.
 
     The change of a share is in percentage points (pp), that of everything else in percent.
     """
-    console = console or Console()
-    names = [visible(audit.model["name"], 40) for audit in (comparison.before, comparison.after)]
-    if names[0] == names[1]:
-        names = ["before", "after"]
-    table = _table(*names)
-    for delta in comparison.figures:
-        write, change = _writing(delta)
-        label = _LABELS.get(delta.name, delta.name.replace("_", " "))
-        table.add_row(label, write(delta.before), write(delta.after), change(delta))
-    table.add_section()
-    for delta in comparison.layers:
-        name = Text(f"utilization of {visible(delta.name)}")
-        table.add_row(name, n.percent(delta.before), n.percent(delta.after), _points(delta))
-    console.print(table)
-    for word, only in zip(("before", "after"), (comparison.removed, comparison.added), strict=True):
-        if only:
-            console.print(Text(f"only {word}: {', '.join(map(visible, only))}"))
+    console, view = console or Console(), comparison_view(comparison)
+    console.print(Text(view.sentence, style="bold"))
+    for note in view.notes:
+        console.print(Text(f"{note}.", style="yellow"))
+    console.print()
+    console.print(_figures(view, console))
+    if view.outputs:
+        section(console, "Outputs", table(output_columns(view.outputs), view.outputs, console))
+    if view.outputs or comparison["outputs"]:
+        console.print(Text(view.ran, style="dim"))
+    if view.layers:
+        section(console, f"Layers: {', '.join(view.counts)}", table(LAYERS, view.layers[:SHOWN], console))
+    for line in _rest(view):
+        console.print(Text(line, style="dim"))
 
 
-def _table(before: str, after: str) -> Table:
-    table = Table(box=None, pad_edge=False)
-    table.add_column("")
-    for name in (before, after, "change"):
-        table.add_column(Text(name), justify="right")
-    return table
+def _figures(view: ComparisonView, console: Console) -> Table:
+    return table(_named(view), view.figures, console)
 
 
-def _writing(delta: Delta) -> tuple[Callable[[n.Number], str], Callable[[Delta], str]]:
-    """Return how a figure is written, and how its change."""
-    if delta.name in _SHARES:
-        return n.percent, _points
-    if delta.name == "effective_weights":
-        return _decimal, _percent
-    return (n.size if delta.name.endswith("bytes") else n.count), _percent
+def _named(view: ComparisonView) -> tuple[Column, ...]:
+    """Return the columns of the figures under the names of the models."""
+    first, before, after, change = FIGURES
+    return (first, replace(before, title=view.before), replace(after, title=view.after), change)
 
 
-def _decimal(value: n.Number) -> str:
-    known = n.number(value)
-    return n.decimal(value, 1) if known is not None and known < _SMALL else n.count(value)
+def _rest(view: ComparisonView) -> list[str]:
+    """Return what is said of the layers that the table does not show."""
+    lines = []
+    if len(view.layers) > SHOWN:
+        lines.append(f"{len(view.layers) - SHOWN:,} more layers are in the JSON.")
+    if view.same and view.layers:
+        lines.append(f"Nothing changed in {_names(view.same)}.")
+    return lines
 
 
-def _percent(delta: Delta) -> str:
-    """Return the change in percent; nothing where a side is unknown or 0, or free dimensions decide."""
-    if delta.ratio is None:
-        return ""
-    change = f"{100 * (delta.ratio - 1):+.1f} %"
-    return "0 %" if change in ("+0.0 %", "-0.0 %") else change
+def _names(layers: Sequence[LayerChange], most: int = 8) -> str:
+    names = ", ".join(layer.name for layer in layers[:most])
+    return f"{names} and {len(layers) - most:,} more" if len(layers) > most else names
 
 
-def _points(delta: Delta) -> str:
-    before, after = n.number(delta.before), n.number(delta.after)
-    return "" if before is None or after is None else f"{100 * (after - before):+.1f} pp"
+def comparison_markdown(comparison: Mapping[str, Any]) -> str:
+    """Return a comparison as GitHub-flavoured Markdown, everything of the models escaped."""
+    view = comparison_view(comparison)
+    parts = [
+        f"# {escape(view.before)} → {escape(view.after)}",
+        f"**{escape(view.sentence)}**",
+        *(f"{escape(note)}." for note in view.notes),
+        markdown_table(_named(view), view.figures),
+        "## Outputs",
+        *([markdown_table(output_columns(view.outputs), view.outputs)] if view.outputs else []),
+        escape(view.ran),
+        "## Layers",
+        f"{escape(', '.join(view.counts))}.",
+        *([markdown_table(LAYERS, view.layers[:SHOWN])] if view.layers else []),
+        *map(escape, _rest(view)),
+        "## Method",
+        "\n".join(["| | before | after |", "| --- | --- | --- |", *(_row(line) for line in view.sides)]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(map(escape, cells))} |"

@@ -11,9 +11,9 @@ from wua_onnx._text import visible
 from wua_onnx.cost.groups import magnitude
 from wua_onnx.model.dim_json import from_json
 from wua_onnx.report import numbers as n
-from wua_onnx.report.columns import Column, cost_columns
+from wua_onnx.report.columns import cost_columns
 from wua_onnx.report.facts import cost_facts, formulas, notes
-from wua_onnx.report.markdown import escape
+from wua_onnx.report.markdown import escape, table
 from wua_onnx.report.rows import CostRow, cost_row, shape
 
 Json: TypeAlias = Mapping[str, Any]
@@ -113,15 +113,5 @@ def cost_markdown(cost: Json, by: By = "operator", depth: int | None = None, sor
         parts.append("\n".join(written))
     parts += [f"{escape(note)}." for note in notes(cost)]
     rows = table_rows(selected(cost, by, depth, sort), by, cost["macs"])
-    parts.append(markdown_table(cost_columns(by, symbolic=bool(cost["symbols"])), rows))
+    parts.append(table(cost_columns(by, symbolic=bool(cost["symbols"])), rows))
     return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(shown: Sequence[Column], rows: Sequence[CostRow]) -> str:
-    """Return `rows` as a table in Markdown."""
-    lines = [
-        " | ".join(column.title for column in shown),
-        " | ".join("---:" if column.right else "---" for column in shown),
-        *(" | ".join(escape(column.cell(row).text) for column in shown) for row in rows),
-    ]
-    return "\n".join(f"| {line} |" for line in lines)

@@ -37,7 +37,7 @@ def to_markdown(audit: Mapping[str, Any]) -> str:
         f"## Layers (importance by {escape(view.criterion)})",
         _cut(columns.LAYERS, view.layers, _SHOWN_LAYERS, "layers"),
         "## Cost by operator",
-        _table(columns.OPERATORS, view.cost.operators),
+        table(columns.OPERATORS, view.cost.operators),
         "## Cost by module",
         _cut(columns.MODULES, view.cost.modules, _SHOWN_MODULES, "modules"),
         *_training(view.training),
@@ -67,11 +67,11 @@ def _finding(finding: FindingRow) -> str:
 def _training(view: TrainingView | None) -> list[str]:
     if view is None:
         return []
-    parts = ["## Training", _table(WORK, view.work), escape(view.formula), "## Energy and carbon (estimates)"]
+    parts = ["## Training", table(WORK, view.work), escape(view.formula), "## Energy and carbon (estimates)"]
     if not view.energy:
         return [*parts, f"{escape(view.no_energy)}."]
     constants = "\n".join(f"- {escape(fact.label)}: {escape(fact.value)}" for fact in view.constants)
-    return [*parts, _table(ENERGY, view.energy), constants]
+    return [*parts, table(ENERGY, view.energy), constants]
 
 
 def _latency(view: LatencyView | None) -> list[str]:
@@ -80,18 +80,19 @@ def _latency(view: LatencyView | None) -> list[str]:
     if view.error:
         return ["## Measured times", f"{escape(view.error)}."]
     lines = [*view.conditions, *view.coverage]
-    return ["## Measured times", _table(OPERATORS, view.operators), "\n".join(f"- {escape(line)}" for line in lines)]
+    return ["## Measured times", table(OPERATORS, view.operators), "\n".join(f"- {escape(line)}" for line in lines)]
 
 
 def _cut(shown: Sequence[Column], rows: Sequence[Any], limit: int, nouns: str) -> str:
     rest = len(rows) - limit
     more = f"\n\n{rest:,} more {nouns} are in the JSON." if rest > 0 else ""
-    return _table(shown, rows[:limit]) + more if rows else f"No {nouns}."
+    return table(shown, rows[:limit]) + more if rows else f"No {nouns}."
 
 
-def _table(shown: Sequence[Column], rows: Sequence[Any]) -> str:
+def table(shown: Sequence[Column], rows: Sequence[Any]) -> str:
+    """Return `rows` as a table."""
     lines = [
-        " | ".join(column.title for column in shown),
+        " | ".join(escape(column.title) for column in shown),
         " | ".join("---:" if column.right else "---" for column in shown),
         *(" | ".join(escape(column.cell(row).text.strip()) for column in shown) for row in rows),
     ]
