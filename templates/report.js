@@ -88,10 +88,10 @@
   }
 
   // ---- the columns
-  const WORDS = { macs: "MACs", weights: "weights", effective: "effective weights" };
-  const EXPORTED = ["name", "kind", "operator", "shape", "activation", "module", "weights", "effective", "macs", "share",
-    "cumulative", "utilization", "untrained_utilization", "redundancy", "untrained_redundancy", "gini",
-    "untrained_gini", "coverage", "untrained_coverage", "dead", "neurons", "notes"];
+  async function unpacked(text) {
+    const packed = new Blob([Uint8Array.from(atob(text), letter => letter.charCodeAt(0))]);
+    return new Response(packed.stream().pipeThrough(new DecompressionStream("deflate"))).json();
+  }
 
   function open(data) {
     const rows = data.histogram.length, numbers = data.numbers, texts = {}, keys = {};
@@ -142,7 +142,7 @@
     const sum = (group, what) => group.places.reduce((total, i) => total + (layers.numbers[what][i] || 0), 0);
     for (const group of groups.values()) for (const what of ["weights", "effective", "macs", "share"]) group[what] = sum(group, what);
     const order = [...groups.values()];
-    if (state.sort in WORDS) order.sort((a, b) => (state.down ? -1 : 1) * (a[state.sort] - b[state.sort]));
+    if (layers.cumulated.includes(state.sort)) order.sort((a, b) => (state.down ? -1 : 1) * (a[state.sort] - b[state.sort]));
     const items = order.flatMap(group => [group, ...(state.folded.has(group.name) ? [] : group.places)]);
     return { places: order.flatMap(group => group.places), items };
   }
@@ -160,12 +160,11 @@
   function bar(length, band, tick) {
     if (length === null) return null;
     const percentage = value => `${(100 * Math.min(Math.max(value, 0), 1)).toFixed(2)}%`;
-    return make("span", { class: `bar ${band}`, "aria-hidden": "true" }, make("i", { style: { width: percentage(length) } }),
+    return make("span", { class: `bar ${band}` }, make("i", { style: { width: percentage(length) } }),
       tick === null ? null : make("b", { style: { left: percentage(tick) } }));
   }
   const value = text => make("span", { class: "value" }, text);
-  const untrained = text => make("span", { class: "untrained" }, make("span", { class: "tickmark", "aria-hidden": "true" }),
-    make("span", { class: "hidden" }, "untrained "), text);
+  const untrained = text => make("span", { class: "untrained" }, make("span", { class: "hidden" }, "untrained "), text);
 
   function metric(layers, name, i, write) {
     const own = layers.numbers[name][i], other = layers.numbers[`untrained_${name}`][i], band = layers.texts[`${name}_band`][i];
@@ -276,7 +275,7 @@
     tools.addEventListener("input", event => {
       if (event.target.name === "format") return;
       for (const name of ["filter", "kind", "group", "cumulate"]) state[name] = tools.elements[name].value;
-      one("th[data-key=cumulative] .hidden", view).textContent = ` share of ${WORDS[state.cumulate]}`;
+      one("th[data-key=cumulative] .hidden", view).textContent = ` share of ${tools.elements.cumulate.selectedOptions[0].text}`;
       update();
     });
     let waiting = false;
@@ -337,7 +336,7 @@
     },
   };
   function written(layers, places, shares, format) {
-    return WRITERS[format](EXPORTED, places.map(i => EXPORTED.map(name => cell(layers, i, name, shares))));
+    return WRITERS[format](layers.exported, places.map(i => layers.exported.map(name => cell(layers, i, name, shares))));
   }
 
   async function copy(text, status) {
@@ -365,7 +364,7 @@
   const facts = pairs => make("dl", { class: "facts" }, ...pairs.map(([label, text]) =>
     make("div", {}, make("dt", {}, label), make("dd", {}, text))));
   function plain(heads, rows) {
-    return make("table", { class: "small" }, make("thead", {}, make("tr", {}, ...heads.map(head => make("th", { scope: "col" }, head)))),
+    return make("table", { class: "small nums" }, make("thead", {}, make("tr", {}, ...heads.map(head => make("th", { scope: "col" }, head)))),
       make("tbody", {}, ...rows.map(row => make("tr", {}, ...row.map(each => make("td", {}, each))))));
   }
   function figure(title, drawing, name, heads, rows) {
@@ -406,11 +405,14 @@
     };
   }
 
-  themes();
-  const stored = one("#layer-data");
-  if (stored) {
-    const layers = open(JSON.parse(stored.textContent));
+  async function start() {
+    themes();
+    const stored = one("#layer-data");
+    const data = stored && await unpacked(stored.textContent).catch(() => null); // a browser from before 2023: as without script
+    if (!data) return folds(() => null);
+    const layers = open(data);
     table(layers);
     folds(creator(layers));
-  } else folds(() => null);
+  }
+  start();
 })();

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.webdriver.support.ui import WebDriverWait
+
+from wua_onnx.report.html import render
 
 SAMPLES = Path(__file__).parents[1] / "report" / "samples"
 HOSTILE = (
@@ -55,6 +58,16 @@ def many(rows: int) -> dict[str, Any]:
     return audit
 
 
+def write_pages(folder: Path, rows: int) -> Path:
+    """Write `digits.html`, `hostile.html`, and `many.html` of that many layers; return the folder."""
+    for name, audit in (("digits", sample("digits")), ("hostile", sample("hostile")), ("many", many(rows))):
+        (folder / f"{name}.html").write_text(render(audit), encoding="utf-8")
+    return folder
+
+
+READY = "const tools = document.getElementById('layer-tools'); return !tools || !tools.hidden"
+
+
 def open_page(browser: webdriver.Chrome, page: Path, *, width: int = 1280, scheme: str = "light", at: str = "") -> None:
     """Open a page anew, without what another test left behind."""
     features = [{"name": "prefers-color-scheme", "value": scheme}]
@@ -64,6 +77,12 @@ def open_page(browser: webdriver.Chrome, page: Path, *, width: int = 1280, schem
     browser.get("about:blank")  # a change of the fragment alone would not load the page again
     browser.get(page.as_uri() + at)
     browser.execute_script("try { localStorage.clear() } catch {}")
+    ready(browser)
+
+
+def ready(browser: webdriver.Chrome) -> None:
+    """Wait until the script has unpacked the layers, which takes a moment."""
+    WebDriverWait(browser, 10, 0.01).until(lambda page: page.execute_script(READY))
 
 
 def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:

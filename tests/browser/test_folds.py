@@ -11,17 +11,14 @@ from selenium.webdriver.common.by import By
 
 from wua_onnx.report.html import render
 
-from .pages import many, open_page, sample
+from .pages import many, open_page, write_pages
 
 ROWS = 211
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("folds")
-    for name, audit in (("digits", sample("digits")), ("hostile", sample("hostile")), ("many", many(ROWS))):
-        (made / f"{name}.html").write_text(render(audit), encoding="utf-8")
-    return made
+    return write_pages(tmp_path_factory.mktemp("folds"), ROWS)
 
 
 def is_open(browser: webdriver.Chrome, anchor: str) -> bool:

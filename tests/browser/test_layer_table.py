@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 
 from wua_onnx.report.html import render
 
-from .pages import HOSTILE, many, open_page, sample
+from .pages import HOSTILE, many, open_page, sample, write_pages
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 ROWS = 10_000
@@ -24,10 +24,7 @@ ROWS = 10_000
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    made = tmp_path_factory.mktemp("tables")
-    for name, audit in (("digits", sample("digits")), ("hostile", sample("hostile")), ("many", many(ROWS))):
-        (made / f"{name}.html").write_text(render(audit), encoding="utf-8")
-    return made
+    return write_pages(tmp_path_factory.mktemp("tables"), ROWS)
 
 
 @pytest.fixture

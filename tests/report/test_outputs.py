@@ -101,7 +101,7 @@ SECTIONS = ("verdict", "findings", "layers", "importance", "cost", "training", "
 def test_page_stands_alone(name: str, pages: dict[str, str]) -> None:
     page = Page(pages[name])
     scripts = [attributes for tag, attributes in page.tags if tag == "script"]
-    assert scripts == [{"type": "application/json", "id": "layer-data"}, {}], "data, and the project's own"
+    assert scripts == [{"type": "text/plain", "id": "layer-data"}, {}], "data, and the project's own"
     assert not [a for _, attributes in page.tags for a in attributes if a.startswith("on")]
     assert all(link.startswith("#") or link == "data:," for link in page.values("href"))
     assert not page.values("src")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
 from markupsafe import Markup
 
@@ -22,7 +23,7 @@ def spark_heights(counts: Sequence[float]) -> tuple[int, ...]:
 
 def spark(heights: Sequence[int]) -> Markup:
     """Return the spark line of a table cell."""
-    steps = "".join(f"V{SPARK_HEIGHT - height}h1" for height in heights)
+    steps = "".join(f"V{SPARK_HEIGHT - height}h{len(list(run))}" for height, run in groupby(heights))
     return Markup(
         f'<svg class="spark" viewBox="0 0 {len(heights)} {SPARK_HEIGHT}" preserveAspectRatio="none" role="img" '
         'aria-label="histogram of importance, smallest left">'
@@ -38,7 +39,8 @@ def histogram_svg(edges: Sequence[float], counts: Sequence[float]) -> Markup:
         return _LEFT + _INNER_WIDTH * (value - low) / (high - low)
 
     base, wide = _TOP + _INNER_HEIGHT, _INNER_WIDTH / len(counts)
-    steps = "".join(f"V{base - _INNER_HEIGHT * count / most:.0f}h{wide:.2f}" for count in counts)
+    tops = [round(base - _INNER_HEIGHT * count / most) for count in counts]
+    steps = "".join(f"V{top}h{wide * len(list(run)):g}" for top, run in groupby(tops))
     decades = range(round(low), round(high) + 1)
     ticks = "".join(_below(x(power), f"{10.0**power:g}×") for power in decades[:: 1 + len(decades) // 8])
     mean = f'<path class="mean" d="M{x(0):.1f} {_TOP}V{_TOP + _INNER_HEIGHT}"/>'
@@ -51,7 +53,7 @@ def histogram_svg(edges: Sequence[float], counts: Sequence[float]) -> Markup:
 
 def lorenz_svg(points: Sequence[tuple[float, float]]) -> Markup:
     """Return the Lorenz curve: shares of importance over shares of weights, from the smallest up, and the diagonal."""
-    place = " ".join(f"{_LEFT + _INNER_WIDTH * x:.1f},{_TOP + _INNER_HEIGHT * (1 - y):.1f}" for x, y in points)
+    place = " ".join(f"{_LEFT + _INNER_WIDTH * x:.4g},{_TOP + _INNER_HEIGHT * (1 - y):.4g}" for x, y in points)
     even = f'<path class="mean" d="M{_LEFT} {_TOP + _INNER_HEIGHT}L{_WIDTH - _RIGHT} {_TOP}"/>'
     ticks = "".join(_below(_LEFT + _INNER_WIDTH * share / 100, f"{share} %") for share in (0, 50, 100))
     sides = "".join(
@@ -76,7 +78,7 @@ def _frame() -> str:
 
 def _below(x: float, text: str) -> str:
     anchor = "end" if x > _WIDTH - _RIGHT - 12 else "middle"
-    return f'<text x="{x:.1f}" y="{_TOP + _INNER_HEIGHT + 13}" text-anchor="{anchor}">{text}</text>'
+    return f'<text x="{x:g}" y="{_TOP + _INNER_HEIGHT + 13}" text-anchor="{anchor}">{text}</text>'
 
 
 def _named(text: str) -> str:

@@ -17,6 +17,8 @@ from wua_onnx.report.verdict import Bound, Tile, Verdict, bound_of, tiles_of, ve
 Json = Mapping[str, Any]
 
 SCHEMA_VERSION = 1
+LISTED = 200  # names in a folded list of the page
+MODULES = 400  # modules in its table; the JSON has all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +28,6 @@ class CostView:
     totals: tuple[Fact, ...]
     operators: tuple[CostRow, ...]
     modules: tuple[CostRow, ...]
-    nodes: tuple[CostRow, ...]
     constant: int
     unused: int
 
@@ -47,6 +48,8 @@ class Page:
     cost: CostView
     training: TrainingView | None
     method: MethodView
+    listed: int = LISTED
+    most_modules: int = MODULES
 
 
 def page(audit: Json) -> Page:
@@ -88,10 +91,6 @@ def cost_view(cost: Json) -> CostView:
         totals=_totals(cost),
         operators=tuple(cost_row(row, row["op"], macs) for row in sorted(cost["by_operator"], key=_dearest)),
         modules=tuple(cost_row(row, row["path"] or "(whole model)", macs) for row in cost["by_module"]),
-        nodes=tuple(
-            cost_row(row, row["name"], macs, f"{row['op']} → {', '.join(map(shape, row['outputs']))}")
-            for row in cost["by_node"]
-        ),
         constant=len(constant_nodes(cost)),
         unused=len(unused_nodes(cost)),
     )
