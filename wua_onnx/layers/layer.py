@@ -11,7 +11,8 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.activation_functions import Function
-from wua_onnx.layers.activations import Activation, Quantization
+from wua_onnx.layers.activations import Activation
+from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.layers.weights import WeightSource, positions, read
 from wua_onnx.model.graph import Model, NodeView

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.layers.activations import Quantization
 from wua_onnx.layers.axes import readers
 from wua_onnx.layers.layer import Array
+from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import NodeView
 

@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer
-from wua_onnx.layers.activations import Activation, Quantization
+from wua_onnx.layers.activations import Activation
+from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.model import dims as d
 from wua_onnx.model.graph import Model

@@ -13,9 +13,9 @@ from functools import partial
 
 import onnx_ir as ir
 
-from wua_onnx.layers.activations import Quantization
 from wua_onnx.layers.dequantize import affine, unfit
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
+from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.side import Side, Writer, graph_of, placeholder
 from wua_onnx.layers.weights import resolve

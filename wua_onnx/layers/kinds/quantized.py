@@ -10,11 +10,11 @@ from functools import partial
 
 import numpy as np
 
-from wua_onnx.layers.activations import Quantization
 from wua_onnx.layers.dequantize import affine, unfit
 from wua_onnx.layers.kinds.convolution import convolution_use
 from wua_onnx.layers.kinds.dense import product_use
 from wua_onnx.layers.layer import Use
+from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.scaled import scaled_result
 from wua_onnx.model.graph import NodeView
