@@ -78,24 +78,6 @@ def test_recurrent_weights_by_gate(op: str, both: bool) -> None:
                 np.testing.assert_array_equal(mine, stored[direction, gate * H : (gate + 1) * H])
 
 
-@pytest.mark.parametrize("both", [False, True])
-def test_norms_of_what_recurrent_weights_are_multiplied_with(both: bool) -> None:
-    feeds = {"x": rand(T, N, D)}
-    proto = recurrent("LSTM", both=both)
-    found = recorded(proto, feeds, batch_axis=1, batch_size=7, statistics=["features"])
-    layers = find_layers(load(proto)).by_name
-    close(found.layers["w"][0].input_norms, np.linalg.norm(feeds["x"].reshape(-1, D), axis=0), rtol=1e-5)
-    sequence = session(recurrent("LSTM", both=both, whole=True)).run(None, feeds)[0]
-    features = layers["r"].uses[0].features
-    assert features is not None
-    norms = found.layers["r"][0].input_norms
-    assert norms is not None
-    spread = np.broadcast_to(features.spread(norms), layers["r"].shape)
-    for unit in range((1 + both) * H):
-        own = np.linalg.norm(sequence[:, unit // H].reshape(-1, H), axis=0)
-        close(spread[2, unit], own, rtol=1e-5)
-
-
 TABLE = "(int64[N, 7] i) => (float[] y) { e = Gather(table, i) m = ReduceMean<keepdims = 0>(e, one) y = MatMul(m, w) }"
 
 

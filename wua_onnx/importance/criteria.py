@@ -160,7 +160,7 @@ def _wanda(weight: Array, neuron_axis: int, statistics: Statistics) -> Array:
 
     Source: Sun, Liu, Bair, Kolter, "A Simple and Effective Pruning Approach for Large Language Models", 2023. The norm
     is over all samples and positions; for a convolution over those of the input channel, for an embedding over the
-    lookups of the row, for recurrent weights over the hidden sequence (its last step included).
+    lookups of the row, for recurrent weights over the states before each step.
     Invariant to: the signs of weights and inputs; the scale of X up to one common factor; scaling a ReLU unit by c and
     its outgoing weights by 1/c leaves the scores of the outgoing weights as they are.
     Not invariant to: the number of samples (all scores grow alike); the same rescaling for the incoming weights, which

@@ -63,12 +63,14 @@ class Features:
         axes: its axes along which the features lie.
         spread: turns one number per feature into an array that broadcasts against the canonical weight.
         quantization: what the integers of the tensor stand for; None where it holds real numbers.
+        side: computes what comes in, where no tensor of the model is just that; its norms are taken then.
     """
 
     value: ir.Value
     axes: tuple[int, ...]
     spread: Callable[[Array], Array]
     quantization: Quantization | None = None
+    side: Side | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -24,6 +24,9 @@ class Writer(Protocol):
     def integers(self, numbers: Sequence[int], graph: ir.Graph | None = None) -> ir.Value:
         """Return a Constant of int64."""
 
+    def constant(self, array: Any, graph: ir.Graph | None = None) -> ir.Value:
+        """Return a Constant that holds a NumPy array."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Side:

@@ -145,7 +145,11 @@ def _built(plan: Plan, copy: ir.Model, same: Mapping[ir.Value, ir.Value]) -> dic
 
 def _beside(side: Side, builder: Builder, bodies: Bodies, same: Mapping[ir.Value, ir.Value]) -> ir.Value:
     """Add a side computation and return its result."""
-    return side.compute(builder, [None if value is None else bodies.current(same[value]) for value in side.inputs])
+    inputs = [None if value is None else bodies.current(same[value]) for value in side.inputs]
+    for value in inputs:
+        if value is not None and not value.name:
+            value.name = builder.name()  # an output that the model left out
+    return side.compute(builder, inputs)
 
 
 def _outputs(results: Results, bodies: Bodies, graph: ir.Graph) -> Outputs:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer
 from wua_onnx.layers.activations import Activation
+from wua_onnx.layers.layer import Features
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.model import dims as d
@@ -59,8 +60,7 @@ class Plan:
                 self.unmasked[layer.name] = None
             if "features" in self.statistics and use.features is not None:
                 try:
-                    features = use.features
-                    square = self._tap(features.value, features.axes, frozenset({"square"}), features.quantization)
+                    square = self._tap_of_features(use.features)
                 except CannotLift:
                     continue
                 self.features[layer.name, index] = self._wanted(square)
@@ -88,6 +88,12 @@ class Plan:
             return replace(tap, non_negative=non_negative)
         lengths, steps = activation.valid
         return replace(tap, lengths=lengths, masked_axis=steps, joined=False)
+
+    def _tap_of_features(self, features: Features) -> Tap:
+        side, wanted = features.side, frozenset({"square"})
+        if side is not None:
+            return self._tap(side.value, side.axes, wanted, side=side)
+        return self._tap(features.value, features.axes, wanted, features.quantization)
 
     def _tap(
         self,

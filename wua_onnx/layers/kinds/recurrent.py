@@ -14,6 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.dequantize import parameter, shape_of, unreadable
+from wua_onnx.layers.entering import states_before, valid_input
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import resolve
@@ -80,17 +81,18 @@ def _use(node: NodeView, index: int, name: str, *, inner_first: bool = False) ->
         return f"expected gates of {gates} times the hidden size, got a weight of shape {list(source.shape)}"
     directions, hidden = source.shape[0], source.shape[along] // gates
     batch_first, lengths = bool(node.attr("layout", 0)), node.input(_LENGTHS)
+    output = _sequence(node, directions, hidden, batch_first)
     return Use(
         node=node,
         kind="recurrent",
         source=source,
         arrangement=_arrangement(source.shape, gates, inner_first),
         neuron_axis=1,
-        output=_sequence(node, directions, hidden, batch_first),
+        output=output,
         output_axes=(2, 3) if batch_first else (1, 3),
         reads="output",
         valid=None if lengths is None else (lengths, int(batch_first)),
-        features=_features(node, name, directions, batch_first),
+        features=_features(node, name, output, batch_first, directions),
         parameter=name,
         gates=names,
     )
@@ -119,14 +121,19 @@ def _sequence(node: NodeView, directions: int, hidden: int, batch_first: bool) -
     return sequence
 
 
-def _features(node: NodeView, parameter: str, directions: int, batch_first: bool) -> Features | None:
-    """Return what W is multiplied with, the input, and R, the hidden sequence (but for its last step)."""
+def _features(node: NodeView, parameter: str, output: ir.Value, batch_first: bool, directions: int) -> Features | None:
+    """Return what W is multiplied with, the input, and R, the states before each step.
+
+    GRU's hidden gate may meet the state after its reset gate (linear_before_reset 0): its norm is that before it.
+    """
     sequence = node.input(0)
     if parameter == "W" and sequence is not None:
-        return Features(value=sequence, axes=(2,), spread=_same_for_all)
+        return Features(value=sequence, axes=(2,), spread=_same_for_all, side=valid_input(node))
     if parameter == "R":
         axes = (2, 3) if batch_first else (1, 3)
-        return Features(value=node.node.outputs[0], axes=axes, spread=partial(_own_direction, directions=directions))
+        backward = (node.attr("direction", "forward") == "reverse", True)[:directions]
+        spread = partial(_own_direction, directions=directions)
+        return Features(value=output, axes=axes, spread=spread, side=states_before(node, output, backward))
     return None
 
 
