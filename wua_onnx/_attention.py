@@ -9,15 +9,16 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wua_onnx.importance.heads import Sums, block_json, sums_of
-from wua_onnx.importance.score import can_score, score
+from wua_onnx.importance.heads import Sums, block_json, sums_in_slabs
+from wua_onnx.importance.measured import scored_slabs
+from wua_onnx.importance.score import can_score
 from wua_onnx.layers import Layers
 from wua_onnx.layers.attention import AttentionBlock, find_attention
 from wua_onnx.model.graph import Model
 from wua_onnx.recording import NeuronStatistics
 
 Array: TypeAlias = np.ndarray[Any, Any]
-# Weights of one layer: larger ones are mapped to heads, but neither scored nor compared by head, to spare memory.
+# Weights of one layer that are in memory together: larger ones are scored in slabs, and not compared by head.
 LARGEST = 2**24
 Statistics: TypeAlias = Mapping[str, tuple[NeuronStatistics, ...]]
 
@@ -39,9 +40,9 @@ def _described(block: AttentionBlock, layers: Layers, statistics: Statistics, cr
     @cache  # a packed projection is asked for once for each of its parts
     def sums(name: str) -> Sums | None:
         layer, recorded = layers.by_name[name], statistics.get(name, ())
-        if layer.size > LARGEST or not can_score(layer, criterion, recorded):
+        if not can_score(layer, criterion, recorded):
             return None
-        return sums_of(score(layer, criterion, recorded), layer.neuron_axis)
+        return sums_in_slabs(scored_slabs(layer, criterion, recorded, LARGEST), layer.shape, layer.neuron_axis)
 
     def weights(name: str) -> Array | None:
         layer = layers.by_name[name]

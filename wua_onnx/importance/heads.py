@@ -18,7 +18,7 @@ JSON of one block (`block_json`); what is not known is null::
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 
 from wua_onnx.importance.metrics import share_entropy
 from wua_onnx.importance.ranking import Array
+from wua_onnx.layers.chunks import Slab
 from wua_onnx.layers.head_maps import AttentionBlock, HeadMap
 
 NONE = -1
@@ -50,6 +51,16 @@ def sums_of(scores: Array, neuron_axis: int) -> Sums:
     finite = np.where(np.isnan(scores), 0, scores) if np.isnan(scores).any() else scores
     along = [tuple(other for other in range(scores.ndim) if other != axis) for axis in (neuron_axis, inputs)]
     return Sums(*(np.asarray(finite.sum(axis=axes, dtype=np.float64)) for axes in along))
+
+
+def sums_in_slabs(scores: Iterable[tuple[Slab, Array]], shape: tuple[int, ...], neuron_axis: int) -> Sums:
+    """Return the sums of scores that come in slabs, of a weight of `shape`."""
+    total = Sums(np.zeros(shape[neuron_axis]), np.zeros(shape[1 - neuron_axis]))
+    for slab, part in scores:
+        sums, inside = sums_of(part, neuron_axis), slice(slab.start, slab.stop)
+        total.neurons[inside if slab.axis == neuron_axis else slice(None)] += sums.neurons
+        total.inputs[inside if slab.axis == 1 - neuron_axis else slice(None)] += sums.inputs
+    return total
 
 
 def head_sums(sums: Array, heads: Array, count: int) -> Array:

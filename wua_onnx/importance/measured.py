@@ -125,6 +125,20 @@ def _in_slabs(layer: Layer, name: str, statistics: Sequence[NeuronStatistics], p
     )
 
 
+def scored_slabs(
+    layer: Layer, name: str, statistics: Sequence[NeuronStatistics], most: int
+) -> Iterator[tuple[Slab, Array]]:
+    """Yield the scores of a layer in slabs of `most` weights, each with where it lies; whole where it has no slabs."""
+    statistics = statistics if criteria.get(name).needs else ()
+    pieces = None if layer.uses[0].gates else slabs(layer, most)
+    if pieces is None:
+        yield Slab(0, 0, layer.shape[0]), score(layer, name, statistics)
+        return
+    stream = _Stream(layer, name, statistics, pieces)
+    for piece in pieces:
+        yield piece, stream.scores(piece)
+
+
 def _heat(layer: Layer) -> Heat:
     return Heat(layer.shape, convolution=layer.kind == "convolution")
 
@@ -156,7 +170,7 @@ class _Stream:
         """Yield the scores of each slab, in the order of the first use."""
         layer, neurons = self._layer, np.zeros(self._layer.neurons)
         for slab in self._pieces:
-            scores = self._scores(slab)
+            scores = self.scores(slab)
             if self.neurons is None:
                 part = neuron_importance(scores, layer.neuron_axis)
                 inside = slice(slab.start, slab.stop) if slab.axis == layer.neuron_axis else slice(None)
@@ -168,7 +182,8 @@ class _Stream:
         if self.neurons is None:
             self.neurons = neurons
 
-    def _scores(self, slab: Slab) -> Array:
+    def scores(self, slab: Slab) -> Array:
+        """Return the scores of a slab, those of several uses averaged."""
         if len(self._layer.uses) == 1:
             return self._of_use(0, slab)
         parts = [
