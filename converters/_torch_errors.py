@@ -26,6 +26,11 @@ _HINTS = (
 )
 
 
+def is_final(error: ConversionError) -> bool:
+    """Return whether fewer free dimensions would not help: an operator has no equivalent."""
+    return "No ONNX function found" in str(error)
+
+
 @contextlib.contextmanager
 def exporting(module: torch.nn.Module, where: str, expected: str) -> Iterator[None]:
     """Run the body, which runs or traces the module, quietly; say in which part of it an error arose.

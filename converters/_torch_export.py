@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -12,20 +11,24 @@ from wua_onnx.errors import ConversionError
 
 from . import _examples
 from ._examples import Block
-from ._quiet import converting, step
-from ._torch_errors import exporting
+from ._quiet import step
+from ._torch_errors import exporting, is_final
+from ._torch_recurrent import free_steps
+from ._torch_run import Run, Subject, on, run
 
 if TYPE_CHECKING:
     import onnx_ir as ir
-    import torch
     from torch.export import ExportedProgram
 
 Shapes: TypeAlias = "Mapping[str, tuple[int | str, ...]]"
+Translate: TypeAlias = "Callable[[ExportedProgram], ir.Model]"
 
-# Sizes 0 and 1 are special to torch.export, which would fix the batch to them.
+# Sizes 0 and 1 are special to torch.export, which would fix the batch to them. The comparison is on another size than
+# the traced one, so that a size that went into the graph shows.
 _TRACED = 3
-_COMPARED = 5
+_COMPARED = 2
 _SHORTEST = 3  # steps of a sequence that can be traced with one step fewer
+_MOST = 1024  # samples of X that a module with a fixed batch is tried on
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,25 +38,22 @@ class Exported:
     Attributes:
         program: what torch.export made.
         model: what the ONNX exporter made of it.
-        example: samples to compare it on, of other sizes than the traced ones, so that a size in the graph shows.
+        run: what the module itself makes of a few samples.
         cautions: what to tell the user.
     """
 
     program: ExportedProgram
     model: ir.Model
-    example: Block
+    run: Run
     cautions: tuple[str, ...] = ()
 
 
-def export(
-    module: torch.nn.Module, block: Block, where: str, stated: Shapes, translate: Callable[[ExportedProgram], ir.Model]
-) -> Exported:
+def export(subject: Subject, block: Block, stated: Shapes, translate: Translate) -> Exported:
     """Export with all dimensions free that the module leaves free, else with the smallest fixed batch it takes.
 
     Args:
-        module: in evaluation mode.
+        subject: the module, in evaluation mode.
         block: what to trace on.
-        where: the module in messages.
         stated: names of free dimensions, by argument; they replace what would be tried.
         translate: turns a program into ONNX; where it cannot, fewer dimensions are left free.
 
@@ -62,33 +62,73 @@ def export(
     """
     from torch.export import Dim
 
-    def made(example: Block, axes: _Axes | None, compared: Block, *cautions: str) -> Exported:
-        program = _trace(module, example, where, axes)
-        return Exported(program=program, model=translate(program), example=compared, cautions=cautions)
-
-    samples = _examples.samples_in(block) or 1
-    traced = _examples.take(block, _TRACED)
-    compared = _examples.take(block, min(samples, _COMPARED) if samples != _TRACED else 2)
     if stated:
-        return made(traced if _frees_batch(stated) else block, _stated(stated), compared)
-    batch, shorter = Dim("batch"), _shorter(module, compared, where)
+        free = all(shape and isinstance(shape[0], str) for shape in stated.values())
+        traced, compared = (_examples.take(block, n) if free else block for n in (_TRACED, _COMPARED))
+        return _attempt(subject, traced, _stated(stated), translate, run(subject, compared))
+    traced, few = _examples.take(block, _TRACED), _examples.take(block, _COMPARED)
+    length, shorter = _sequence_length(few), _run_shorter(subject, few)
+    fixed: tuple[str, ...] = ()
     if shorter is not None:
-        with contextlib.suppress(ConversionError):  # once more below, with the length of sequences fixed
-            found = made(traced, _Axes({0: batch, 1: Dim.AUTO}, {0: batch}), shorter)
-            return found if _has_free_length(found.program) else dataclasses.replace(found, example=compared)
+        axes = _Axes({0: Dim("batch"), 1: Dim.AUTO}, {0: Dim("batch")})
+        try:
+            found = _attempt(subject, traced, axes, translate, shorter)
+            if _has_free_length(found.program):
+                return found
+            caution = f"{subject.where}: the length of sequences is fixed to {length}: forward uses it as a number"
+            return dataclasses.replace(found, run=run(subject, few), cautions=(caution,))
+        except ConversionError as error:
+            if is_final(error):
+                raise
+            caution = f"{subject.where}: the length of sequences is fixed to {length}; a free one failed: {_why(error)}"
+            fixed = (caution,)
+    made = run(subject, few) if shorter is not None else None
+    found = _with_free_batch(subject, block, translate, made)
+    return dataclasses.replace(found, cautions=fixed + found.cautions)
+
+
+def _with_free_batch(subject: Subject, block: Block, translate: Translate, made: Run | None) -> Exported:
+    """Export with the length of sequences fixed and a free batch, else a batch of as few samples as the module takes.
+
+    Args:
+        subject: the module.
+        block: samples.
+        translate: turns a program into ONNX.
+        made: what the module makes of a few samples, where that is known.
+    """
+    from torch.export import Dim
+
+    samples = min(_examples.samples_in(block) or 1, _MOST)
+    few, traced = _examples.take(block, _COMPARED), _examples.take(block, _TRACED)
     try:
-        return made(traced, _Axes({0: batch}, {0: batch}), compared)
+        made = made or run(subject, few)
+    except ConversionError:  # it may take a batch of one size only
+        made = run(subject, _examples.take(block, samples))
+    batch = {0: Dim("batch")}
+    try:
+        return _attempt(subject, traced, _Axes(batch, batch), translate, made)
     except ConversionError as error:
-        failure, refused = error, str(error.__cause__ or error).strip().partition("\n")[0]
+        if is_final(error):
+            raise
+        failure = error
     for count in dict.fromkeys((1, samples)):
         example = _examples.take(block, count)
+        caution = f"{subject.where}: the batch size is fixed to {count}; a free one failed: {_why(failure)}"
         try:
-            return made(
-                example, None, example, f"{where}: the batch size is fixed to {count}; a free one failed: {refused}"
-            )
+            found = _attempt(subject, example, None, translate, run(subject, example))
+            return dataclasses.replace(found, cautions=(caution,))
         except ConversionError as error:
-            failure = error
-    raise failure
+            last = error
+    raise last
+
+
+def _attempt(subject: Subject, example: Block, axes: _Axes | None, translate: Translate, made: Run) -> Exported:
+    program = _trace(subject, example, axes)
+    return Exported(program=program, model=translate(program), run=made)
+
+
+def _why(error: ConversionError) -> str:
+    return str(error.__cause__ or error).strip().partition("\n")[0]
 
 
 def _has_free_length(program: ExportedProgram) -> bool:
@@ -118,10 +158,6 @@ class _Axes:
         return self.sequence if _examples.shape_of(value)[1:2] == (length,) else self.other
 
 
-def _frees_batch(stated: Shapes) -> bool:
-    return all(shape and isinstance(shape[0], str) for shape in stated.values())
-
-
 def _stated(stated: Shapes) -> _Axes:
     from torch.export import Dim
 
@@ -149,10 +185,8 @@ def _sequence_length(block: Block) -> int | None:
     return length if length is not None and length >= _SHORTEST else None
 
 
-def _shorter(module: torch.nn.Module, block: Block, where: str) -> Block | None:
-    """Return the block with sequences one step shorter, where there are some and the module takes them."""
-    import torch
-
+def _run_shorter(subject: Subject, block: Block) -> Run | None:
+    """Return what the module makes of the block with sequences one step shorter; None where it has or takes none."""
     length = _sequence_length(block)
     if length is None:
         return None
@@ -161,27 +195,26 @@ def _shorter(module: torch.nn.Module, block: Block, where: str) -> Block | None:
         return value[:, : length - 1] if _examples.shape_of(value)[1:2] == (length,) else value
 
     short = {n: cut(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(cut, block))
-    args, kwargs = bind(module, short, where)
     try:
-        with converting(where, "another length"), torch.no_grad():
-            module(*args, **kwargs)
+        return run(subject, short)
     except ConversionError:
         return None
-    return short
 
 
-def _trace(module: torch.nn.Module, example: Block, where: str, axes: _Axes | None) -> ExportedProgram:
+def _trace(subject: Subject, example: Block, axes: _Axes | None) -> ExportedProgram:
     """Export the module on `example`; no axis is free where `axes` is None."""
     import torch
 
-    args, kwargs = bind(module, example, where)
+    module, where = subject.module, subject.where
+    args, kwargs = subject.arguments(example)
     shapes = None
     if axes is not None:
         sizes = _examples.samples_in(example), _sequence_length(example)
         shapes = {name: axes.of(name, value, *sizes) for name, value in _arguments(module, args, kwargs)}
         _check_stated(axes.stated, shapes, where)
     step(f"exporting {where}")
-    with exporting(module, on(where, example), "a module that can be exported and accepts X"), torch.no_grad():
+    expected = "a module that can be exported and accepts X"
+    with exporting(module, on(where, args, kwargs), expected), torch.no_grad(), free_steps():
         return torch.export.export(module, args, kwargs, dynamic_shapes=shapes, strict=False)
 
 
@@ -191,57 +224,9 @@ def _check_stated(stated: Mapping[str, Any], shapes: Mapping[str, Any], where: s
         raise ConversionError(f"{where}: expected shapes of {', '.join(shapes)}, got one of {', '.join(unknown)}")
 
 
-def _arguments(module: torch.nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _arguments(module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the arguments of `forward` by name; those of **kwargs by their own."""
     bound = inspect.signature(module.forward).bind(*args, **kwargs)
     extra = {name for name, p in bound.signature.parameters.items() if p.kind is p.VAR_KEYWORD}
     for name, value in bound.arguments.items():
         yield from value.items() if name in extra else [(name, value)]
-
-
-def bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Return the block as arguments of `forward`; one value more than it takes is the labels.
-
-    Raises:
-        ConversionError: `forward` does not take these arguments.
-    """
-    signature = inspect.signature(module.forward)
-    takes = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
-    if isinstance(block, dict) and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        block = _examples.by_name(block, signature.parameters.keys())
-    if not isinstance(block, dict) and len(block) == len(takes) + 1 and not variadic:
-        block = block[:-1]
-    try:
-        bound = signature.bind(**block) if isinstance(block, dict) else signature.bind(*block)
-    except TypeError as error:
-        given = ", ".join(block) if isinstance(block, dict) else f"{len(block)} arrays"
-        raise ConversionError(f"{where}: expected inputs {signature}, got {given}: {error}") from error
-    return bound.args, bound.kwargs
-
-
-def on(where: str, example: Any) -> str:
-    """Return `where` with the types and shapes of the example."""
-    values = example.values() if isinstance(example, dict) else example
-    shapes = [f"{str(v.dtype).removeprefix('torch.')} {list(v.shape)}" for v in values if hasattr(v, "shape")]
-    return f"{where} on {', '.join(shapes)}" if shapes else where
-
-
-def register_outputs(outputs: Any) -> None:
-    """Make the dataclasses among the outputs known to torch.export, for good; it knows tuples, lists and dicts."""
-    import torch
-    from torch.utils import _pytree as pytree
-
-    pending = [outputs]
-    while pending:
-        item = pending.pop()
-        if dataclasses.is_dataclass(item) and not isinstance(item, type):
-            if type(item) not in pytree.SUPPORTED_NODES:
-                torch.export.register_dataclass(
-                    type(item), serialized_type_name=f"{type(item).__module__}.{type(item).__qualname__}"
-                )
-            pending.extend(getattr(item, field.name) for field in dataclasses.fields(item))
-        elif isinstance(item, Mapping):
-            pending.extend(item.values())
-        elif isinstance(item, tuple | list):
-            pending.extend(item)
