@@ -1,0 +1,174 @@
+"""Running a module: its arguments out of X, in evaluation mode, and what it and its parts make of them."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx.errors import ConversionError
+from wua_onnx.running.arrays import as_array
+
+from . import _examples
+from ._examples import Block
+from ._torch_errors import exporting
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A module to export.
+
+    Attributes:
+        module: what is exported.
+        original: what is run; another than `module` where that was made of TorchScript.
+        where: the module in messages.
+    """
+
+    module: torch.nn.Module
+    original: torch.nn.Module
+    where: str
+
+    def arguments(self, block: Block) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the block as arguments of `forward`, in tensors of their own: a module may write into them."""
+        return bind(self.module, tensors(block, self.original), self.where)
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What a module made of a block, and the arguments it was given."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    outputs: Any
+
+
+def run(subject: Subject, block: Block) -> Run:
+    """Run the original on a block.
+
+    Raises:
+        ConversionError: it does not take the block.
+    """
+    import torch
+
+    args, kwargs = subject.arguments(block)
+    with exporting(subject.original, on(subject.where, args, kwargs), "a module that accepts X"), torch.no_grad():
+        outputs = subject.original(*args, **kwargs)
+    register_outputs(outputs)
+    args, kwargs = subject.arguments(block)
+    return Run(args=args, kwargs=kwargs, outputs=outputs)
+
+
+def tensors(block: Block, owner: torch.nn.Module | ExportedProgram) -> Block:
+    """Return copies of the block's arrays as tensors on the owner's device, floats in the type of its parameters."""
+    import torch
+
+    parameters = list(owner.parameters())
+    device = parameters[0].device if parameters else torch.device("cpu")
+    floating = next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
+
+    def tensor(value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        made = value.detach().clone() if isinstance(value, torch.Tensor) else torch.tensor(as_array(value))
+        return made.to(device, floating if made.is_floating_point() else made.dtype)
+
+    return {n: tensor(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(tensor, block))
+
+
+def bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the block as arguments of `forward`; one value more than it takes is the labels.
+
+    Raises:
+        ConversionError: `forward` does not take these arguments.
+    """
+    signature = inspect.signature(module.forward)
+    takes = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+    if isinstance(block, dict) and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        block = _examples.by_name(block, signature.parameters.keys())
+    if not isinstance(block, dict) and len(block) == len(takes) + 1 and not variadic:
+        block = block[:-1]
+    try:
+        bound = signature.bind(**block) if isinstance(block, dict) else signature.bind(*block)
+    except TypeError as error:
+        given = ", ".join(block) if isinstance(block, dict) else f"{len(block)} arrays"
+        raise ConversionError(f"{where}: expected inputs {signature}, got {given}: {error}") from error
+    return bound.args, bound.kwargs
+
+
+def on(where: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """Return `where` with the types and shapes of the arguments."""
+    values = (*args, *kwargs.values())
+    shapes = [f"{str(v.dtype).removeprefix('torch.')} {list(v.shape)}" for v in values if hasattr(v, "shape")]
+    return f"{where} on {', '.join(shapes)}" if shapes else where
+
+
+def register_outputs(outputs: Any) -> None:
+    """Make the dataclasses among the outputs known to torch.export, for good; it knows tuples, lists and dicts."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    pending = [outputs]
+    while pending:
+        item = pending.pop()
+        if dataclasses.is_dataclass(item) and not isinstance(item, type):
+            if type(item) not in pytree.SUPPORTED_NODES:
+                torch.export.register_dataclass(
+                    type(item), serialized_type_name=f"{type(item).__module__}.{type(item).__qualname__}"
+                )
+            pending.extend(getattr(item, field.name) for field in dataclasses.fields(item))
+        elif isinstance(item, Mapping):
+            pending.extend(item.values())
+        elif isinstance(item, tuple | list):
+            pending.extend(item)
+
+
+@contextlib.contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Put the module in evaluation mode; give every submodule its own training flag back at the end.
+
+    A language model of Hugging Face's is told meanwhile not to return its key-value cache, which is no tensor.
+    """
+    flags = [(part, part.training) for part in module.modules()]
+    config = getattr(module, "config", None)
+    caches = getattr(config, "use_cache", None) is True
+    module.eval()
+    try:
+        if caches:
+            vars(config)["use_cache"] = False
+        yield
+    finally:
+        if caches:
+            vars(config)["use_cache"] = True
+        for part, training in flags:
+            part.training = training
+
+
+def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, Any]]:
+    """Run the module and return the output of each of its parts that makes one tensor, the first to end first."""
+    import torch
+
+    made: dict[str, Any] = {}
+
+    def keep(path: str, output: Any) -> None:
+        if path and isinstance(output, torch.Tensor):
+            made.pop(path, None)
+            made[path] = as_array(output)
+
+    hooks = [
+        part.register_forward_hook(lambda _part, _inputs, output, path=path: keep(path, output))
+        for path, part in module.named_modules()
+    ]
+    try:
+        with evaluating(module), torch.no_grad():
+            module(*inputs[0], **inputs[1])
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return list(made.items())
