@@ -157,3 +157,14 @@ def test_a_baseline_in_the_settings_is_found_beside_them(
     monkeypatch.chdir(tmp_path / "inner")
     assert run(DIGITS) == FINE
     assert "vs. baseline" in capsys.readouterr().out
+
+
+def test_the_page_has_the_limits_at_its_top(capsys: Capture, tmp_path: Path) -> None:
+    budgets = ["--max-params", str(PARAMS - 1), "--max-weight-bytes", "1MB"]
+    assert run(DIGITS, *budgets, "--html", "out.html") == BROKEN
+    page = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "1 of 2 limits broken" in page
+    assert page.index('id="budget"') < page.index('id="findings"')
+    out, err = capsys.readouterr()
+    assert "1 of 2 limits broken" in out
+    assert err.startswith("wrote ")

@@ -34,6 +34,7 @@ def check(
     batch_size: int | None = None,
     device: str = "cpu",
     isolate: bool = False,
+    whole: bool = False,
     progress: Any = None,
     **budgets: float | str | None,
 ) -> CheckResult:
@@ -54,6 +55,7 @@ def check(
         batch_size: samples in a run; the model's own where it is fixed.
         device: "cpu" or "cuda".
         isolate: run onnxruntime in a child process.
+        whole: audit the whole model, whatever the budgets need, for `CheckResult.to_html`.
         progress: as for `analyze`.
         budgets: the most or the least that a figure may be, by name: `max_flops="2G"`, `max_params=5_000_000`,
             `max_weight_bytes="20MB"`, `min_accuracy="95%"`. A wrong name tells all of them.
@@ -79,7 +81,7 @@ def check(
     before = None if baseline is None else _baseline_of(baseline, X, y, limits, options)
     if before is not None and X is None and not dims:
         options["dims"] = _sizes_of(before, model)
-    audit = _audit_of(model, X, y, limits, before is not None, options)
+    audit = _audit_of(model, X, y, limits, whole or before is not None, options)
     with well_formed(f"check of {_path(model) or 'a model'}"):
         outcomes, notes = against_budgets(audit, limits), _notes(audit)
         if before is not None:
@@ -93,6 +95,7 @@ def check(
         notes=notes,
         failed=any(_errors(audit)),
         version=__version__,
+        audit=audit,
     )
 
 

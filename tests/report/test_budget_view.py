@@ -71,12 +71,8 @@ def test_a_check_of_figures_alone_says_how_to_get_a_page() -> None:
 def test_what_the_page_is_made_of_is_as_the_schema_says() -> None:
     schema = json.loads((ROOT / "docs" / "audit.schema.json").read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator({**schema["properties"]["check"], "$defs": schema["$defs"]})
-    result = wua.CheckResult(
-        model="net",
-        outcomes=(
-            Outcome(key="max_flops", label="FLOPs", unit="count", side="max", got=Fraction(7), limit=Fraction(5)),
-        ),
-    )
+    over = Outcome(key="max_flops", label="FLOPs", unit="count", side="max", got=Fraction(7), limit=Fraction(5))
+    result = wua.CheckResult(model="net", outcomes=(over,))
     told = result.shown()
     assert list(validator.iter_errors(told)) == []
     assert told["limits"][0] | {"most_in": "", "over": "+2 (+40 %)"} == told["limits"][0]

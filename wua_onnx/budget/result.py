@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from wua_onnx._text import visible
 from wua_onnx.budget import amounts
 from wua_onnx.budget.amounts import Unit
 from wua_onnx.budget.registry import Side
+from wua_onnx.errors import BudgetError
 
 SCHEMA_VERSION = 1
 _SIGNS = {"exact": "", "lower": "at least ", "upper": "at most ", "mixed": "about ", "measured": ""}
@@ -139,6 +141,7 @@ class CheckResult:
         outcomes: every budget and every comparison with the baseline, in the order of the tables.
         baseline: the name of the baseline; None where there is none.
         notes: what a reader of the figures has to know.
+        audit: the JSON of the audit that was checked, whole or its cost alone.
         failed: whether a run failed, so that figures rest on less than was asked for; `notes` says why.
         version: of this package.
     """
@@ -150,6 +153,7 @@ class CheckResult:
     notes: tuple[str, ...] = ()
     failed: bool = False
     version: str = "0"
+    audit: Mapping[str, Any] | None = field(default=None, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -184,6 +188,30 @@ class CheckResult:
     def to_json(self, path: str | Path | None = None) -> str:
         """Return the result as JSON text; written to `path` where one is given (raises OutputError)."""
         return _written(json.dumps(self.to_dict(), ensure_ascii=False, allow_nan=False, indent=1), path)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """Return the page of the audit with the limits at its top; written to `path` where one is given.
+
+        Raises:
+            BudgetError: figures were counted and no more: check with `whole=True`, or an audit.
+            OutputError: `path` cannot be written.
+        """
+        from wua_onnx.report.html import render
+
+        if self.audit is None or "layers" not in self.audit:
+            raise BudgetError("page of a check: expected a whole audit, got figures alone: check with whole=True")
+        return _written(render({**self.audit, "check": self.shown()}), path)
+
+    def shown(self) -> dict[str, Any]:
+        """Return the result as an audit's JSON has it: figures as texts."""
+        limits = [
+            {
+                "label": outcome.label, "ok": outcome.ok, "certain": outcome.certain, "got": outcome.got_text,
+                "limit": outcome.limit_text, "over": outcome.over_text, "most_in": outcome.most_in,
+            }
+            for outcome in self.outcomes
+        ]  # fmt: skip
+        return {"limits": limits, "notes": list(self.notes)}
 
     def to_junit(self, path: str | Path | None = None) -> str:
         """Return the result as JUnit XML, a test case per limit; written to `path` where one is given."""

@@ -29,6 +29,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--criterion", help="criterion of importance (default activation)")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a run")
     parser.add_argument("--device", help="cpu or cuda")
+    parser.add_argument("--html", metavar="FILE", help="write the whole audit as one HTML page, the limits at its top")
     parser.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON; stdout by default")
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0, for code scanning")
@@ -56,6 +57,7 @@ def _given(options: argparse.Namespace) -> dict[str, Any]:
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     if options.dim:
         given["dims"] = dims_of(options)
+    given["whole"] = options.html is not None
     return {**given, "batch_axis": options.batch_axis, "isolate": True, "progress": None if options.quiet else True}
 
 
@@ -64,6 +66,7 @@ def _report(result: CheckResult, options: argparse.Namespace) -> int:
         Output(options.junit, result.to_junit),
         Output(options.sarif, result.to_sarif),
         Output(options.json, result.to_json),
+        Output(options.html, result.to_html),
     )
     if not write_outputs(outputs, quiet=options.quiet):
         result.show()

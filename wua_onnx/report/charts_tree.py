@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from wua_onnx.cost.groups import OUTSIDE
-from wua_onnx.model.dim_json import from_json
+from wua_onnx.model.dim_json import from_json, to_json
 from wua_onnx.model.dims import substitute
 from wua_onnx.report import numbers as n
 
@@ -82,15 +82,25 @@ def of_one_sample(cost: Json) -> bool:
     return len(cost["symbols"]) == 1 and isinstance(batch, Mapping) and batch.get("text") == cost["symbols"][0]
 
 
+def of_a_sample(value: n.Number, cost: Json) -> n.Number:
+    """Return a count of a run with the batch as 1, where that is a free dimension; other dimensions stay free."""
+    batch = cost.get("batch")
+    symbol = batch.get("text") if isinstance(batch, Mapping) else None
+    if not isinstance(symbol, str) or symbol not in cost["symbols"] or not isinstance(value, Mapping):
+        return value
+    try:
+        dim = from_json(value)
+    except (ValueError, TypeError, KeyError):  # an expression without its terms
+        return value
+    found: n.Number = value if dim is None else to_json(substitute(dim, {symbol: 1}))
+    return found
+
+
 def _at_batch_one(values: Sequence[n.Number], cost: Json) -> list[n.Number] | None:
     if not of_one_sample(cost):
         return None
-    try:
-        dims = [from_json(value) for value in values]
-    except (ValueError, TypeError, KeyError):  # an expression without its terms
-        return None
-    found = [substitute(dim, {cost["symbols"][0]: 1}) for dim in dims if dim is not None]
-    return [size for size in found if isinstance(size, int)] if all(isinstance(s, int) for s in found) else None
+    found = [of_a_sample(value, cost) for value in values]
+    return None if any(isinstance(size, Mapping) for size in found) else found
 
 
 def _finite(values: Sequence[n.Number]) -> list[float] | None:

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from wua_onnx.report import columns
+from wua_onnx.report.budget_view import budget_view
 from wua_onnx.report.charts_page import charts_of
 from wua_onnx.report.detail_figures import detail_figures
 from wua_onnx.report.figures import figures_of
@@ -42,6 +43,7 @@ def render(audit: Mapping[str, Any]) -> str:
     template = environment().get_template("report.html.jinja")
     return template.render(
         page=view,
+        budget=budget_view(audit),
         latency=latency_view(audit.get("profile")),
         figures=figures_of(audit),
         details=detail_figures(audit),

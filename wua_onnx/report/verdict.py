@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from wua_onnx._text import visible
 from wua_onnx.report import numbers as n
+from wua_onnx.report.charts_tree import of_a_sample
 
 Json = Mapping[str, Any]
 
@@ -125,9 +126,10 @@ def _urgent(audit: Json) -> str | None:
 
 
 def _costs(cost: Json) -> str:
-    if n.is_long(cost["macs"]):
+    macs = of_a_sample(cost["macs"], cost)
+    if n.is_long(macs):
         return f"its cost {_depends(cost)}"
-    return f"one {_unit(cost)} costs {bound_of(cost).sign}{n.short(cost['macs'], 'MACs')}"
+    return f"one {_unit(cost)} costs {bound_of(cost).sign}{n.short(macs, 'MACs')}"
 
 
 def _depends(cost: Json) -> str:
@@ -168,24 +170,44 @@ def tiles_of(audit: Json) -> tuple[Tile, ...]:
 
 
 def cost_tiles(cost: Json) -> tuple[Tile, ...]:
-    """Return the figures of a cost report."""
+    """Return the figures of a cost report; those of a run with the batch as 1, where that is a free dimension."""
     sign, per = bound_of(cost).sign, f"per {_unit(cost)}"
 
-    def total(label: str, key: str, text: str, note: str, sign: str = "", unit: str = "") -> Tile:
-        return _tile(label, cost[key], _depends(cost) if n.is_long(cost[key]) else text, note, sign, unit)
+    def total(label: str, key: str, text: Callable[[n.Number], str], note: str, sign: str = "", unit: str = "") -> Tile:
+        value = of_a_sample(cost[key], cost)
+        return _tile(label, cost[key], _depends(cost) if n.is_long(value) else text(value), note, sign, unit)
 
+    def amount(unit: str) -> Callable[[n.Number], str]:
+        return lambda value: n.short(value, unit)
+
+    macs, flops = f"multiply–accumulates {per}", f"floating-point operations {per}"
+    peak = f"most memory alive at once, {per}"
     return (
-        total("Parameters", "params", n.amount(cost["params"]), "weights, biases and scales"),
-        total("Weight size", "weight_bytes", n.size(cost["weight_bytes"]), "as stored in the model", unit=" bytes"),
-        total("MACs", "macs", n.short(cost["macs"], "MACs"), f"multiply–accumulates {per}", sign),
-        total("FLOPs", "flops", n.short(cost["flops"], "FLOPs"), f"2 per MAC and all the rest, {per}", sign),
-        total(
-            "Peak activations",
-            "peak_activation_bytes",
-            n.size(cost["peak_activation_bytes"]),
-            f"most alive at once, {per}",
-            unit=" bytes",
-        ),
+        total("Parameters", "params", n.amount, "weights, biases and scales"),
+        total("Weight size", "weight_bytes", n.size, "as stored in the model", unit=" bytes"),
+        total("MACs", "macs", amount("MACs"), macs, sign),
+        total("FLOPs", "flops", amount("FLOPs"), flops, sign),
+        total("Peak activations", "peak_activation_bytes", n.size, peak, unit=" bytes"),
+        _intensity(cost),
+    )
+
+
+def _intensity(cost: Json) -> Tile:
+    """Return operations, float and integer, for each byte moved."""
+    value = cost.get("intensity")
+    if value is None:
+        flops, whole, moved = (of_a_sample(cost[key], cost) for key in ("flops", "int_ops", "bytes_moved"))
+        known = [n.number(part) for part in (flops, whole)]
+        value = None if None in known else n.ratio(sum(part or 0 for part in known), moved)
+    text = f"{value:.3g}" if value is not None else n.NOT_KNOWN
+    if value is None and cost["symbols"]:
+        text = _depends(cost)
+    return Tile(
+        label="Intensity",
+        figure=text,
+        unit="FLOPs/B" if value is not None else "",
+        note=f"operations for each byte moved, per {_unit(cost)}",
+        exact=text if value is None else f"{value:.6g}",
     )
 
 
@@ -209,4 +231,6 @@ def _whole(value: n.Number) -> n.Number:
 
 def _unit(cost: Json) -> str:
     samples = cost.get("samples_per_run")
+    if samples is None and isinstance(cost.get("batch"), Mapping):
+        return "sample"
     return "run" if samples is None else "sample" if samples == 1 else f"run of {n.count(samples)} samples"
