@@ -60,6 +60,21 @@ def test_constant_images_of_many_values(side: int, neurons: int) -> None:
     np.testing.assert_allclose(statistics.mean, bias, rtol=0, atol=1e-5 * bias.max())
 
 
+@pytest.mark.parametrize("side", [13, 14, 56, 131])
+@pytest.mark.parametrize("channels", [8, 24, 48])  # too few for blocks, not filling them, filling them
+@pytest.mark.parametrize("function", ["HardSwish", "Relu", "Identity"])
+def test_images_however_their_channels_fill_blocks(side: int, channels: int, function: str) -> None:
+    weights = {"w": rand(channels, 3, 1, 1), "b": rand(channels), "v": rand(5, channels, 1, 1)}
+    proto = model(
+        f"(float[N, 3, {side}, {side}] x) => (float[] y) {{ c = Conv(x, w, b) a = {function}(c) y = Conv(a, v) }}",
+        weights,
+    )
+    X = rand(2, 3, side, side, seed=side)
+    recorder = Recorder(proto)
+    recorder.update(X)
+    assert_recorded(recorder.result(), proto, [{"x": X}], within=2e-6)
+
+
 @pytest.mark.parametrize("batch_size", [1, 7, 64])
 @pytest.mark.parametrize("length", [3, 50_021])
 def test_sums_of_half_precision_do_not_overflow(length: int, batch_size: int) -> None:

@@ -1,8 +1,7 @@
 """Reductions placed in a graph: what a tap becomes.
 
-Onnxruntime keeps images in a blocked layout that Abs, ReduceL1 and ReduceMean leave, which costs a reordering of the
-whole activation. GlobalAveragePool stays in the blocked layout;
-mean|x| = 2·mean(relu(x)) − mean(x) needs no Abs there.
+Abs, ReduceL1 and ReduceMean leave the blocked layout in which onnxruntime keeps images (`layout.py`). Poolings and
+depthwise convolutions stay in it, and mean|x| = 2·mean(relu(x)) − mean(x) needs no Abs there.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ import onnx_ir as ir
 
 from wua_onnx.layers.side import graph_of
 from wua_onnx.model.symbols import all_values
+from wua_onnx.recording.layout import block_sides, is_blocked, needs_convolution
 from wua_onnx.recording.masks import Masks
 from wua_onnx.recording.taps import LONGEST, Tap, pooling
 
@@ -176,22 +176,33 @@ class Builder:
         return self._mean(tap, self.op("Relu", [source])), self._mean(tap, source)
 
     def _pooled_sides(self, tap: Tap, source: ir.Value) -> list[int] | None:
-        return pooling(tap) if source.dtype == ir.DataType.FLOAT and not tap.precise else None
+        """Return the sides of blocks to pool; None where poolings have no advantage over reductions."""
+        return pooling(tap) if source.dtype == ir.DataType.FLOAT and not tap.precise and is_blocked(tap.value) else None
 
     def _mean(self, tap: Tap, value: ir.Value) -> ir.Value:
         """Average over the reduced axes: at once where values are few, else one axis after the other, in blocks."""
         sides = self._pooled_sides(tap, value)
         if sides is not None:
-            if any(side > 1 for side in sides):
-                value = self.op("AveragePool", [value], kernel_shape=sides, strides=sides)
-            pooled: ir.Value = self.op("GlobalAveragePool", [value])
-            return pooled
+            return self._pooled(tap, value, sides)
         lengths = [size if isinstance(size, int) else None for size in (tap.dims[axis] for axis in tap.reduced)]
         if not tap.reduced:
             return value
         if tap.precise or tap.is_too_long(lengths):
             return self.reduction("ReduceMean", self.cast(value, ir.DataType.DOUBLE), tap.reduced)
         return self._mean_in_blocks(tap, value)
+
+    def _pooled(self, tap: Tap, value: ir.Value, sides: Sequence[int]) -> ir.Value:
+        """Average over an image: blocks first where it is large, then the blocks."""
+        channels, sizes = tap.dims[1], [size for size in tap.dims[2:] if isinstance(size, int)]
+        if isinstance(channels, int) and needs_convolution(channels, sizes):
+            sides = block_sides(sizes)
+            kernel = np.full((channels, 1, *sides), 1 / np.prod(sides), np.float32)
+            inputs = [value, self.constant(kernel, graph_of(value))]
+            value = self.op("Conv", inputs, kernel_shape=sides, strides=sides, group=channels)
+        elif any(side > 1 for side in sides):
+            value = self.op("AveragePool", [value], kernel_shape=sides, strides=sides)
+        pooled: ir.Value = self.op("GlobalAveragePool", [value])
+        return pooled
 
     def _mean_in_blocks(self, tap: Tap, value: ir.Value) -> ir.Value:
         if tap.fixed_positions is not None and tap.fixed_positions <= LONGEST:
