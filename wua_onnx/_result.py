@@ -22,6 +22,7 @@ from wua_onnx.model.dim_json import from_json
 
 if TYPE_CHECKING:
     from wua_onnx.diagrams.diagram import Diagram
+    from wua_onnx.report.plots import Plots
 
 __all__ = ["SCHEMA_VERSION", "Audit"]
 
@@ -155,10 +156,21 @@ class Audit:
 
         return layers_frame(self._data)
 
+    @property
+    def plot(self) -> Plots:
+        """Plots with matplotlib: `.importance()`, `.cost()`, `.coverage()`, which return the Axes."""
+        from wua_onnx.report.plots import Plots
+
+        return Plots(self._data)
+
     def show(self) -> None:
-        """Print the audit in the terminal."""
+        """Print the audit in the terminal; in a notebook, show its page in a frame of its own."""
+        from wua_onnx.report import notebook
         from wua_onnx.report.terminal import print_audit
 
+        if notebook.is_there():
+            notebook.show(self.to_html(), f"audit of {self.model['name']}")
+            return
         print_audit(self._data)
         if self.profile is not None:
             from wua_onnx.report.profile import print_profile

@@ -103,9 +103,13 @@ class Comparison:
         return comparison_frame(self.to_dict())
 
     def show(self) -> None:
-        """Print the comparison in the terminal."""
+        """Print the comparison in the terminal; in a notebook, show its page in a frame of its own."""
+        from wua_onnx.report import notebook
         from wua_onnx.report.comparison import print_comparison
 
+        if notebook.is_there():
+            notebook.show(self.to_html(), repr(self))
+            return
         print_comparison(self.to_dict())
 
     def _repr_html_(self) -> str:

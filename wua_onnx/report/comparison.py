@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-from wua_onnx.report.columns import Column
-from wua_onnx.report.comparison_columns import FIGURES, LAYERS, output_columns
+from wua_onnx.report.comparison_columns import LAYERS, figure_columns, output_columns
 from wua_onnx.report.comparison_view import ComparisonView, LayerChange, comparison_view
 from wua_onnx.report.markdown import escape
 from wua_onnx.report.markdown import table as markdown_table
@@ -30,7 +27,7 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
     for note in view.notes:
         console.print(Text(f"{note}.", style="yellow"))
     console.print()
-    console.print(_figures(view, console))
+    console.print(table(figure_columns(view), view.figures, console))
     if view.outputs:
         section(console, "Outputs", table(output_columns(view.outputs), view.outputs, console))
     if view.outputs or comparison["outputs"]:
@@ -39,16 +36,6 @@ def print_comparison(comparison: Mapping[str, Any], console: Console | None = No
         section(console, f"Layers: {', '.join(view.counts)}", table(LAYERS, view.layers[:SHOWN], console))
     for line in _rest(view):
         console.print(Text(line, style="dim"))
-
-
-def _figures(view: ComparisonView, console: Console) -> Table:
-    return table(_named(view), view.figures, console)
-
-
-def _named(view: ComparisonView) -> tuple[Column, ...]:
-    """Return the columns of the figures under the names of the models."""
-    first, before, after, change = FIGURES
-    return (first, replace(before, title=view.before), replace(after, title=view.after), change)
 
 
 def _rest(view: ComparisonView) -> list[str]:
@@ -73,7 +60,7 @@ def comparison_markdown(comparison: Mapping[str, Any]) -> str:
         f"# {escape(view.before)} → {escape(view.after)}",
         f"**{escape(view.sentence)}**",
         *(f"{escape(note)}." for note in view.notes),
-        markdown_table(_named(view), view.figures),
+        markdown_table(figure_columns(view), view.figures),
         "## Outputs",
         *([markdown_table(output_columns(view.outputs), view.outputs)] if view.outputs else []),
         escape(view.ran),

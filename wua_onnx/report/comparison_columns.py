@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from wua_onnx.report.columns import Cell, Column
-from wua_onnx.report.comparison_view import LayerChange, OutputRow
+from wua_onnx.report.comparison_view import ComparisonView, LayerChange, OutputRow
 
 
 def _shown(title: str, name: str, *, change: bool = False, narrow: bool = True) -> Column:
@@ -35,7 +36,7 @@ LAYERS = (
 )
 
 
-FIGURES = (
+_FIGURES = (
     Column(title="", cell=lambda row: Cell(text=row.label), right=False),
     Column(title="before", cell=lambda row: Cell(text=row.before)),
     Column(title="after", cell=lambda row: Cell(text=row.after)),
@@ -56,3 +57,9 @@ _OUTPUTS = (
 def output_columns(rows: Sequence[OutputRow]) -> tuple[Column, ...]:
     """Return the columns of the outputs, notes where there are any."""
     return (*_OUTPUTS, _NOTE) if any(row.note for row in rows) else _OUTPUTS
+
+
+def figure_columns(view: ComparisonView) -> tuple[Column, ...]:
+    """Return the columns of the figures, under the names of the models."""
+    first, before, after, change = _FIGURES
+    return (first, replace(before, title=view.before), replace(after, title=view.after), change)

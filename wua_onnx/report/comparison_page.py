@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from wua_onnx.errors import MissingDependency
-from wua_onnx.report.comparison_columns import FIGURES, LAYERS, output_columns
+from wua_onnx.report.comparison_columns import LAYERS, figure_columns, output_columns
 from wua_onnx.report.comparison_view import comparison_view
 from wua_onnx.report.html import asset, environment
 from wua_onnx.report.numbers import number
@@ -40,7 +40,7 @@ def render_comparison_inline(comparison: Mapping[str, Any]) -> str:
         WuaError: `comparison` is of another schema version.
     """
     template, view = environment().get_template("_comparison_inline.html.jinja"), comparison_view(comparison)
-    tables = {"figures": FIGURES, "outputs": output_columns(view.outputs), "layers": LAYERS}
+    tables = {"figures": figure_columns(view), "outputs": output_columns(view.outputs), "layers": LAYERS}
     return template.render(view=view, columns=tables, most=INLINE)
 
 
