@@ -16,6 +16,7 @@ IMAGE = (3, 224, 224)
 WIDTH = 64  # of the model of many nodes
 BLOCKS, BLOCK = 1_250, 8  # its nodes: 10,000
 PRODUCTS, LARGE = 40, 4096  # of the model beside whose graph 40 weights of 64 MiB lie: 2.5 GiB
+TRAINED = 24  # weights of 64 MiB of the model that is analysed: 1.5 GiB
 # The inputs of each model, without the batch; a row of tokens has one axis, the others hold floats.
 INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "resnet50": (IMAGE,),
@@ -27,6 +28,7 @@ INPUTS: dict[str, tuple[tuple[int, ...], ...]] = {
     "gpt2_dynamic": ((SEQUENCE,),),
     "nodes_10000": ((SEQUENCE, WIDTH),),
     "external_2.5GiB": ((1, LARGE),),
+    "weights_1.5GiB": ((1, LARGE),),
 }
 # Their free dimensions, by axis, where it is not the batch alone.
 FREE: dict[str, dict[int, str]] = {
@@ -89,19 +91,31 @@ def _write_many_nodes(path: Path) -> None:
 
 def _write_external(path: Path) -> None:
     """Write products whose weights lie in a file beside the model: all of it a hole that takes no room on the disk."""
+    with path.with_suffix(".data").open("wb") as file:
+        file.truncate(PRODUCTS * 4 * LARGE * LARGE)
+    _save_products(path, PRODUCTS)
+
+
+def _write_weights(path: Path) -> None:
+    """Write the same with numbers in the weights: one draw from a normal distribution, scaled anew for each."""
+    drawn = np.random.default_rng(0).standard_normal((LARGE, LARGE), dtype=np.float32)
+    with path.with_suffix(".data").open("wb") as file:
+        for i in range(TRAINED):
+            (drawn * np.float32(0.01 + 0.001 * i)).tofile(file)
+    _save_products(path, TRAINED)
+
+
+def _save_products(path: Path, products: int) -> None:
     size = 4 * LARGE * LARGE
-    data = path.with_suffix(".data")
     weights = []
-    for i in range(PRODUCTS):
+    for i in range(products):
         weight = onnx.TensorProto(name=f"weight{i}", data_type=onnx.TensorProto.FLOAT, dims=[LARGE, LARGE])
         weight.data_location = onnx.TensorProto.EXTERNAL
-        for key, value in {"location": data.name, "offset": i * size, "length": size}.items():
+        for key, value in {"location": path.with_suffix(".data").name, "offset": i * size, "length": size}.items():
             weight.external_data.add(key=key, value=str(value))
         weights.append(weight)
-    with data.open("wb") as file:
-        file.truncate(PRODUCTS * size)
-    names = ["input_0", *(f"h{i}" for i in range(PRODUCTS))]
-    nodes = [helper.make_node("MatMul", [names[i], f"weight{i}"], [names[i + 1]]) for i in range(PRODUCTS)]
+    names = ["input_0", *(f"h{i}" for i in range(products))]
+    nodes = [helper.make_node("MatMul", [names[i], f"weight{i}"], [names[i + 1]]) for i in range(products)]
     _save(path, nodes, ["batch", 1, LARGE], names[-1], weights)
 
 
@@ -117,6 +131,7 @@ def _save(path: Path, nodes: list[Any], shape: list[str | int], last: str, weigh
 MADE_UP: dict[str, Callable[[Path], None]] = {
     "nodes_10000": _write_many_nodes,
     "external_2.5GiB": _write_external,
+    "weights_1.5GiB": _write_weights,
 }
 
 

@@ -142,6 +142,13 @@ def weigh(file: str, batch: int) -> Prepared:
     return run
 
 
+def audit(file: str, batch: int) -> Prepared:
+    """A whole audit without data, from the file to the JSON."""
+    import wua_onnx
+
+    return lambda: len(wua_onnx.analyze(file).to_json())
+
+
 TASKS: dict[str, Callable[[str, int], Prepared]] = {
     "count wua_onnx": count_wua,
     "count onnxsim": count_onnxsim,
@@ -152,6 +159,7 @@ TASKS: dict[str, Callable[[str, int], Prepared]] = {
     "recording": run_recording,
     "PyTorch, hooks": run_hooks,
     "weight metrics": weigh,
+    "audit": audit,
 }
 
 
