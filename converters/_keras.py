@@ -27,7 +27,6 @@ def load(path: Path, factory: str | None = None) -> Any:
         ConversionError: the file is damaged, or holds a layer that is code (`Lambda`) or of a class of its author's.
     """
     keras = import_package("keras")
-    _check_backend(str(path))
     if factory is not None:
         model = build(factory)
         with converting(str(path), f"the weights of {factory}"):
@@ -46,13 +45,9 @@ def load(path: Path, factory: str | None = None) -> Any:
         ) from error
 
 
-def _check_backend(where: str) -> None:
-    backend = import_package("keras").config.backend()
-    if backend != "tensorflow":
-        raise ConversionError(
-            f"{where}: expected Keras on its TensorFlow or PyTorch backend, got {backend!r}: save the model as "
-            "a .keras file and convert that with KERAS_BACKEND=tensorflow"
-        )
+def backend() -> str:
+    """Return the name of the backend on which Keras stands in this process."""
+    return str(import_package("keras").config.backend())
 
 
 def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
@@ -61,9 +56,8 @@ def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
     A model without inputs of its own (a subclass, a Sequential that was never built) is traced for those of X.
 
     Raises:
-        ConversionError: Keras stands on another backend, the inputs are not known, or the model cannot be traced.
+        ConversionError: the inputs are not known, or the model cannot be traced.
     """
-    _check_backend(where)
     tf, keras = import_package("tensorflow"), import_package("keras")
     step(f"tracing {where}")
     structure, specs = _inputs(model, X, where)
@@ -99,21 +93,31 @@ def _without_xla(tf: Any) -> Iterator[None]:
         tf.function = function
 
 
-def _inputs(model: Any, X: Any, where: str) -> tuple[Any, list[Any]]:
-    """Return the structure of the inputs and a tf.TensorSpec for each, in Keras's order."""
-    tf, keras = import_package("tensorflow"), import_package("keras")
+def structure_of(model: Any, X: Any, where: str) -> tuple[Any, bool]:
+    """Return how the inputs are nested, and whether the model itself says so; X does where it was never built.
+
+    Raises:
+        ConversionError: neither does.
+    """
     try:
         inputs = model.inputs
     except (AttributeError, ValueError):  # a layer; a Sequential that was never built
         inputs = None
     if inputs:
-        specs = [tf.TensorSpec([i.shape[0], *i.shape[1:]], i.dtype, name=_identifier(i.name)) for i in inputs]
         # A Sequential has one input and no structure of it.
-        return getattr(model, "_inputs_struct", inputs[0] if len(inputs) == 1 else inputs), specs
+        return getattr(model, "_inputs_struct", inputs[0] if len(inputs) == 1 else inputs), True
     if X is None:
         raise ConversionError(f"{where}: expected a model whose inputs are known, got one that was never built: pass X")
     block = _examples.first_block(X)
-    structure = block if isinstance(block, dict) or len(block) > 1 else block[0]
+    return block if isinstance(block, dict) or len(block) > 1 else block[0], False
+
+
+def _inputs(model: Any, X: Any, where: str) -> tuple[Any, list[Any]]:
+    """Return the structure of the inputs and a tf.TensorSpec for each, in Keras's order."""
+    tf, keras = import_package("tensorflow"), import_package("keras")
+    structure, declared = structure_of(model, X, where)
+    if declared:
+        return structure, [tf.TensorSpec(i.shape, i.dtype, name=_identifier(i.name)) for i in model.inputs]
     floating = keras.config.floatx()
     specs = [spec_for(value) for value in keras.tree.flatten(structure)]
     return structure, [tf.TensorSpec(s.shape, floating if s.dtype == tf.float64 else s.dtype) for s in specs]
@@ -123,7 +127,7 @@ def _identifier(name: str) -> str:
     return name.replace(":", "_").replace(" ", "_")
 
 
-def _every_layer(model: Any) -> Iterator[Any]:
+def every_layer(model: Any) -> Iterator[Any]:
     """Yield the model and every layer in it, at any depth, once."""
     seen: set[int] = set()
     pending = [model]
@@ -147,7 +151,7 @@ def _recording(model: Any, sizes: dict[str, tuple[str, tuple[int | None, ...]]])
     tf = import_package("tensorflow")
     scopes: dict[str, str] = {}
     # An LSTM layer and its cell are one layer to its author.
-    cells = {id(layer.cell) for layer in _every_layer(model) if hasattr(layer, "cell")}
+    cells = {id(layer.cell) for layer in every_layer(model) if hasattr(layer, "cell")}
 
     def wrapped(layer: Any, call: Callable[..., Any]) -> Callable[..., Any]:
         def recorded(*args: Any, **kwargs: Any) -> Any:
@@ -180,7 +184,7 @@ def _paths(scopes: dict[str, str]) -> dict[str, str]:
 
 def modules(model: Any, scopes: dict[str, str]) -> dict[str, Module]:
     """Return the class of each layer by its path; `scopes` are those that `trace` returned."""
-    classes = {layer.name: type(layer).__qualname__ for layer in _every_layer(model)}
+    classes = {layer.name: type(layer).__qualname__ for layer in every_layer(model)}
     names = {path: path.rpartition("/")[2] for path in scopes.values() if path}
     return {path: Module(class_name=classes[name], line=None) for path, name in names.items() if name in classes}
 
@@ -193,7 +197,7 @@ def outputs_of_layers(model: Any, X: Any, arrays: list[Array]) -> Callable[[], L
 
     def run() -> Layers:
         keras = import_package("keras")
-        structure, _ = _inputs(model, X, "")
+        structure, _ = structure_of(model, X, "")
         made: dict[str, Array] = {}
         stack: list[str] = []
 
@@ -220,7 +224,7 @@ def outputs_of_layers(model: Any, X: Any, arrays: list[Array]) -> Callable[[], L
 @contextlib.contextmanager
 def _wrapping(model: Any, wrapped: Callable[[Any, Any], Any]) -> Iterator[None]:
     """Replace the `call` of every layer by `wrapped(layer, call)` for the body."""
-    layers = [layer for layer in _every_layer(model) if "call" not in vars(layer)]
+    layers = [layer for layer in every_layer(model) if "call" not in vars(layer)]
     try:
         for layer in layers:
             vars(layer)["call"] = wrapped(layer, layer.call)

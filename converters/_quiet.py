@@ -21,6 +21,8 @@ _FRAMEWORKS = ("absl", "jax", "keras", "onnx_ir", "onnxscript", "tensorflow", "t
 _verbose: ContextVar[bool] = ContextVar("verbose", default=False)
 _told: ContextVar[Callable[[str], None] | None] = ContextVar("told", default=None)
 _REASON = 1_000  # characters of a framework's message that are passed on
+# What TensorFlow's native code says of itself, before anything goes wrong.
+_CHATTER = re.compile(r"^(I\d{4} \d\d:|WARNING: All log messages before absl::).*\n?", re.MULTILINE)
 _NOISE = 2_000  # characters of what it printed that are passed on, the last ones
 
 
@@ -152,7 +154,7 @@ def converting(where: str, expected: str) -> Iterator[None]:
     except Exception as error:  # each framework raises kinds of its own, RuntimeError and ValueError among them
         why = reason(error)
         text = f"{where}: expected {expected}, got {why}"
-        printed = noise.getvalue().strip()
+        printed = _CHATTER.sub("", noise.getvalue()).strip()
         if printed and why[-60:] not in printed:  # a log of the same error would say it twice
             text += f"\nWhat the framework printed:\n{printed[-_NOISE:]}"
         raise ConversionError(text) from error

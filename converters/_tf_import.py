@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from wua_onnx.errors import MissingDependency
+from wua_onnx.errors import ConversionError, MissingDependency
 
 from ._quiet import converting, environment, is_verbose
 
@@ -18,7 +18,7 @@ def import_package(name: str) -> Any:
     """Return the package `name`, imported quietly.
 
     Raises:
-        ConversionError: it is installed, but cannot be imported.
+        ConversionError: it is installed, but cannot be imported, or Keras stands on JAX, which is not there.
         MissingDependency: it, or TensorFlow where it needs that, is not installed.
     """
     if sys.modules.get(name) is not None:
@@ -27,7 +27,14 @@ def import_package(name: str) -> Any:
         try:
             return importlib.import_module(name)
         except ModuleNotFoundError as error:
-            absent = (error.name or name).partition(".")[0]  # keras itself fails where tensorflow is missing
+            absent = (error.name or name).partition(".")[0]  # keras itself fails where its backend is missing
+            if absent == "jax":
+                raise ConversionError(
+                    "Keras on its JAX backend: expected the package jax, got none: pip install jax, or choose another "
+                    "backend with KERAS_BACKEND=tensorflow"
+                ) from error
+            if absent == "torch":
+                raise MissingDependency(absent, "torch", "Keras on its PyTorch backend") from error
             raise MissingDependency(absent, "tensorflow", "converting a Keras or TensorFlow model") from error
 
 

@@ -6,7 +6,6 @@ https://github.com/onnx/tensorflow-onnx
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from wua_onnx.errors import ConversionError
@@ -15,6 +14,7 @@ from . import _keras, _tf_functions
 from ._base import Draft, Example, Module
 from ._check import Layers
 from ._factory import Recipe
+from ._keras_rebuild import draft_rebuilt
 from ._kinds import Kind
 from ._quiet import converting
 from ._tf_examples import Array, Dims, arrays_for, plain
@@ -38,43 +38,88 @@ def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Dr
     model = recipe.model
     if kind is Kind.TFLITE_FILE:
         return draft_tflite(model, X, dims), str(model)
+    if kind is Kind.KERAS_MODEL:
+        where = f"Keras model {model.name!r}"
+        return draft_keras(model, X, dims, where), where
+    where = str(model)
+    if kind is Kind.KERAS_FILE:
+        return draft_keras(_keras.load(model, recipe.factory), X, dims, where), where
     if kind is Kind.FROZEN_GRAPH:
         traced = _tf_functions.from_frozen_graph(model, recipe.inputs, recipe.outputs)
-        return _draft(traced, None, X, dims, str(model)), str(model)
-    if kind is Kind.SAVED_MODEL:
-        return _draft(_tf_functions.from_saved_model(model, recipe.signature), None, X, dims, str(model)), str(model)
-    if kind in (Kind.TF_FUNCTION, Kind.TF_MODULE):
+    elif kind is Kind.SAVED_MODEL:
+        traced = _tf_functions.from_saved_model(model, recipe.signature)
+    else:
         where = f"{kind.value.removeprefix('a ')} {getattr(model, 'name', None) or type(model).__name__}"
         find = _tf_functions.from_function if kind is Kind.TF_FUNCTION else _tf_functions.from_module
-        return _draft(find(model, X, where), None, X, dims, where), where
-    where = str(model) if kind is Kind.KERAS_FILE else f"Keras model {model.name!r}"
-    if kind is Kind.KERAS_FILE:
-        model = _keras.load(model, recipe.factory)
+        traced = find(model, X, where)
+    return _draft(traced, None, arrays_for(traced.specs, X, dims, where), X is not None, where), where
+
+
+def draft_keras(model: Any, X: Any, dims: Dims, where: str) -> Draft:
+    """Convert a Keras model on whichever backend it stands.
+
+    Raises:
+        ConversionError: it cannot be converted, or does not accept X.
+        MissingDependency: a package is not installed.
+    """
+    backend = _keras.backend()
+    if backend == "torch":
+        from .from_pytorch import draft_pytorch
+
+        return draft_pytorch(Kind.KERAS_MODEL, model, X)[0]
+    if backend == "jax":
+        return draft_rebuilt(model, X, dims, where)
+    if backend != "tensorflow":
+        raise ConversionError(
+            f"{where}: expected Keras on its TensorFlow, PyTorch or JAX backend, got {backend!r}: save the model as "
+            "a .keras file and convert that with KERAS_BACKEND=tensorflow"
+        )
+    return draft_on_tensorflow(model, X, dims, where)[0]
+
+
+def draft_on_tensorflow(model: Any, X: Any, dims: Dims, where: str) -> tuple[Draft, list[Array]]:
+    """Convert a Keras model that stands on TensorFlow; return it with the arrays that it was run on.
+
+    Raises:
+        ConversionError: it cannot be converted, or does not accept X.
+        MissingDependency: tensorflow or tf2onnx is not installed.
+    """
     traced, scopes = _keras.trace(model, X, where)
-    classes = _keras.modules(model, scopes)
-    return _draft(traced, scopes, X, dims, where, partial(_keras.outputs_of_layers, model, X), classes), where
+    arrays = arrays_for(traced.specs, X, dims, where)
+    layers = _keras.outputs_of_layers(model, X, arrays)
+    return _draft(traced, scopes, arrays, X is not None, where, layers, _keras.modules(model, scopes)), arrays
 
 
 def _draft(
     traced: Traced,
     scopes: dict[str, str] | None,
-    X: Any,
-    dims: Dims,
+    arrays: list[Array],
+    given: bool,
     where: str,
-    layers_of: Callable[[list[Array]], Callable[[], Layers]] | None = None,
+    layers_run: Callable[[], Layers] | None = None,
     modules: dict[str, Module] | None = None,
 ) -> Draft:
+    """Return a traced function in ONNX.
+
+    Args:
+        traced: the function.
+        scopes: the layer that owns each name scope, where Keras told; guessed from names where None.
+        arrays: what it is run on to compare outputs.
+        given: whether these come from the user, so that they must fit.
+        where: the name of the model in messages.
+        layers_run: what returns the outputs of layers, for `Example`.
+        modules: what is known of each layer.
+    """
     model, cautions = translate(traced, where)
     name_inputs(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)
     layers = rename(model, scopes_found if scopes is None else scopes, traced.variables)
     check_operators(model, where)
-    arrays = arrays_for(traced.specs, X, dims, where)
     try:
         outputs = _run(traced, arrays, where)
     except ConversionError as error:
-        if X is not None:
+        if given:
             raise
         outputs = None
         cautions += (f"the outputs were not compared: random inputs of the declared shapes fail: {error}",)
@@ -85,7 +130,6 @@ def _draft(
     feeds = {spec.name: array for spec, array in zip(traced.specs, arrays, strict=True) if spec.name in names}
     example = None
     if outputs is not None:
-        layers_run = layers_of(arrays) if layers_of is not None else None
         example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced), sizes=traced.sizes)
     return Draft(
         model=model,
