@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -17,7 +18,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 
 def small() -> graphviz.Digraph:
-    digraph = graphviz.Digraph()
+    digraph = graphviz.Digraph(node_attr={"fontname": "Helvetica"}, edge_attr={"fontname": "Helvetica"})
     digraph.node("a", "conv <1> & \\N", tooltip="Conv 7×5", href="#layer-3", **{"class": "convolution"})
     digraph.edge("a", "b", label="batch × 11")
     return digraph
@@ -122,12 +123,28 @@ HOSTILE = f"""<!DOCTYPE svg PUBLIC "-//W3C//DTD SVG 1.1//EN" "http://www.w3.org/
 def test_only_what_is_allowed_passes() -> None:
     svg = inline(HOSTILE, "w")
     root = ElementTree.fromstring(svg)
-    assert {element.tag.removeprefix(SVG) for element in root.iter()} == {"svg", "style", "g", "title", "a", "path"}
+    assert {element.tag.removeprefix(SVG) for element in root.iter()} == {"svg", "style", "g", "title", "path"}
     attributes = {name for element in root.iter() for name in element.attrib}
-    assert attributes == {"class", "role", "aria-label", "id", "d"}
+    inherited = {"font-family", "font-size", "text-anchor"}
+    assert attributes == {"class", "role", "aria-label", "id", "d"} | inherited
     assert [title.text for title in root.iter(f"{SVG}title")] == ["hover \\u202e"]
     for word in ("script", "import", "javascript", "http://x", "onload", "url("):
         assert word not in svg
+
+
+def test_what_repeats_is_said_once() -> None:
+    """A drawing stands in a page of limited size: hover text makes no links, and fonts are inherited."""
+    root = ElementTree.fromstring(draw.to_svg(small()).svg or "")
+    texts = [text.attrib.keys() for text in root.iter(f"{SVG}text")]
+    assert len(texts) == 2
+    assert not [keys for keys in texts if keys & {"font-family", "text-anchor"}]
+    assert root.get("font-family", "").startswith("Helvetica")
+    assert len(list(root.iter(f"{SVG}a"))) == 1
+    assert all(len(part.partition(".")[2]) <= 1 for part in re.findall(r"[\d.]+", "".join(_paths(root))))
+
+
+def _paths(root: ElementTree.Element) -> list[str]:
+    return [path.get("d", "") for path in root.iter(f"{SVG}path")]
 
 
 @pytest.mark.parametrize("text", ["", "<svg", '<!DOCTYPE svg [<!ENTITY a "b">]><svg>&a;</svg>'])

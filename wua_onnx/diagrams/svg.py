@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from wua_onnx._text import visible
-from wua_onnx.diagrams.palette import STYLE
+from wua_onnx.diagrams.palette import FONT, STYLE
 
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _ELEMENTS = frozenset(
@@ -19,6 +20,10 @@ _ATTRIBUTES = frozenset(
         "text-anchor", "font-family", "font-size", "font-weight", "font-style",
     }
 )  # fmt: skip
+# What elements inherit, said once at the root and left out where it is the same.
+_INHERITED = {"font-family": f"{FONT},sans-Serif", "font-size": "11.00", "text-anchor": "middle"}
+_NUMBER = re.compile(r"-?\d+\.\d+")
+_COORDINATES = frozenset({"d", "points", "x", "y", "cx", "cy", "rx", "ry", "r"})
 _FRAGMENT = re.compile(r"#[A-Za-z][\w.-]*", re.ASCII)
 _MAX_TEXT = 400
 
@@ -46,7 +51,7 @@ def inline(drawn: str, prefix: str) -> str:
     if root.tag != f"{{{_SVG}}}svg":
         raise DrawingError("the drawing is no SVG: its root is another element")
     element = _copy(root, prefix)
-    element.set("class", "wua")
+    element.attrib.update(_INHERITED, **{"class": "wua"})
     # An image hides what is in it from a screen reader: one with links is a group.
     element.set("role", "img" if element.find(".//a[@href]") is None else "group")
     element.set("aria-label", f"Diagram: {prefix}")
@@ -63,15 +68,25 @@ def _copy(source: ElementTree.Element, prefix: str) -> ElementTree.Element:
     if copy.tag in ("text", "tspan", "title"):
         copy.text = visible(source.text or "", _MAX_TEXT)
     hover = _hover(source)
-    for child in source:
+    for child in _children(source):
         tag = _local(child.tag)
-        if tag in _ELEMENTS and not (hover and tag == "title") and not (tag == "a" and len(child) == 0):
+        if tag in _ELEMENTS and not (hover and tag == "title"):
             copy.append(_copy(child, prefix))
     if hover:
         title = ElementTree.Element("title")
         title.text = visible(hover, _MAX_TEXT)
         copy.insert(0, title)
     return copy
+
+
+def _children(source: ElementTree.Element) -> Iterator[ElementTree.Element]:
+    """Yield what is in `source`; of links without an aim, which Graphviz makes for hover text, what is in them."""
+    for child in source:
+        around_link = child.get("id", "").startswith("a_") and not child.get("class")
+        if around_link or (_local(child.tag) == "a" and "href" not in _attributes(child, "")):
+            yield from _children(child)
+        else:
+            yield child
 
 
 def _hover(group: ElementTree.Element) -> str | None:
@@ -87,12 +102,21 @@ def _hover(group: ElementTree.Element) -> str | None:
 
 def _attributes(source: ElementTree.Element, prefix: str) -> dict[str, str]:
     kept = {name: value for name, value in source.attrib.items() if name in _ATTRIBUTES and "url(" not in value}
+    kept = {name: value for name, value in kept.items() if value != _INHERITED.get(name)}
+    for name in _COORDINATES & kept.keys():
+        kept[name] = _NUMBER.sub(_rounded, kept[name])
     if "id" in kept:
         kept["id"] = f"{prefix}-{kept['id']}"
+    if kept.get("class", "").split(" ")[0] == "edge":
+        kept.pop("id", None)
     target = source.get(f"{{{_XLINK}}}href") or source.get("href") or ""
     if _local(source.tag) == "a" and _FRAGMENT.fullmatch(target):
         kept["href"] = target
     return kept
+
+
+def _rounded(number: re.Match[str]) -> str:
+    return f"{float(number[0]):.1f}".removesuffix(".0")
 
 
 def _local(tag: str) -> str:
