@@ -174,7 +174,7 @@ def _length(value: Any) -> int | None:
     shape = _examples.shape_of(value)
     if len(shape) < 2:
         return None
-    floating = value.is_floating_point() if hasattr(value, "is_floating_point") else False
+    floating = "float" in str(getattr(value, "dtype", ""))
     return int(shape[1]) if len(shape) == (3 if floating else 2) else None
 
 

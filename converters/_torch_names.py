@@ -105,13 +105,24 @@ def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]]
         for dim, name in zip(value.shape or (), stated.get(str(value.name), ()), strict=False):
             if isinstance(name, str) and _GENERATED.fullmatch(_symbol(dim)):
                 _rename_symbol(model, _symbol(dim), name)
+    _name_steps(model)
     for axis, name in enumerate(("batch", "sequence")):
         symbols = {
             _symbol(value.shape[axis]) for value in model.graph.inputs if value.shape and len(value.shape) > axis
         }
-        symbols -= {"", "batch"}
+        symbols -= {"", "batch", "sequence"}
         if len(symbols) == 1 and _GENERATED.fullmatch(symbol := symbols.pop()):
             _rename_symbol(model, symbol, name)
+
+
+def _name_steps(model: ir.Model) -> None:
+    """Name the dimensions that a recurrent operator tells apart: steps come first there, then samples."""
+    for node in model.graph:
+        if node.op_type in ("LSTM", "GRU", "RNN") and (steps := node.inputs[0]) is not None and steps.shape is not None:
+            for dim, name in zip(steps.shape, ("sequence", "batch"), strict=False):
+                if _GENERATED.fullmatch(_symbol(dim)):
+                    _rename_symbol(model, _symbol(dim), name)
+            return
 
 
 def _rename_symbol(model: ir.Model, symbol: str, name: str) -> None:

@@ -24,7 +24,7 @@ from ._torch_errors import translating
 from ._torch_export import Exported, Shapes, export
 from ._torch_files import load_file
 from ._torch_names import modules_of, name_dimensions, name_parameters
-from ._torch_recurrent import free_steps, translations, unrolled_projections
+from ._torch_recurrent import fold_weights, free_steps, translations, unrolled_projections
 from ._torch_run import Run, Subject, evaluating, on, outputs_of_modules, tensors
 from ._torch_script import unscripted
 from ._trace import Parameters, tie
@@ -150,6 +150,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
             custom_translation_table=translations(),
         )
     assert exported is not None
+    fold_weights(exported.model)
     return exported.model
 
 
