@@ -57,7 +57,15 @@ The neuron is then read at that operator's result, behind {applied};
 where a longer function begins with one of these, as LogSigmoid does with Sigmoid, behind the whole of it.
 `activation="pre"` cannot be read there, and the audit says so.
 
-Operators on integers, {quantized}, are read in real units.
+Operators on integers, {quantized}, are read in real units, and so are groups
+of them with QLinearAdd and QLinearMul, as a quantizer leaves them of GELU or SiLU.
+
+## Kept inside by an operator
+
+Onnxruntime's Attention, its quantized and packed forms, and LongformerAttention multiply with a packed weight inside,
+and no value of the graph is what its neurons make. While a recording is made, the product and its bias are computed a
+second time beside the operator, in the copy of the model that runs; its outputs stay what they are. That costs the
+work of the projections once more. The positions that EmbedLayerNormalization counts itself are counted likewise.
 
 ## Products of two layers
 
@@ -68,7 +76,8 @@ weight with the other layer (Phi-3).
 
 ## What is not recognised
 
-- Softmax written out as Exp, ReduceSum and Div is read behind Exp. No exporter of the three writes it so.
+- Softmax and LogSoftmax are known as operators, and written out with Exp, ReduceSum and Div or Log, with or without the
+  largest taken off before. Written in other ways they are read behind Exp.
 - Sparsemax (Keras), which sorts the neurons: read before it.
 - {along} count where they run over the neurons of the layer. Over another axis, as in attention, they end the walk.
 - Functions whose parameters are not constant, or differ along another axis than the neurons: read before them.

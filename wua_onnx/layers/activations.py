@@ -14,10 +14,12 @@ import onnx_ir as ir
 from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.function_values import identify
+from wua_onnx.layers.integer_functions import quantization_of
 from wua_onnx.layers.passing import pass_step
 from wua_onnx.layers.patterns import find_pattern
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
+from wua_onnx.layers.softmax_pattern import written_softmax
 from wua_onnx.layers.walk import Array, Walk, all_users, along_neurons, only_user
 from wua_onnx.model.graph import Model, NodeView
 
@@ -141,17 +143,18 @@ def _stored(value: ir.Value, graph: ir.Graph | ir.Function | None) -> ir.Value:
 
 def _through_function(walk: Walk) -> Function | None:
     """Take one activation function, a single operator or the pattern of one; None where none follows."""
+    softmax = written_softmax(walk)
+    if softmax is not None:
+        walk.step(softmax[0], walk.axes)
+        return softmax[1]
     found = find_pattern(walk.value, walk.model, lambda node, index: along_neurons(node, index, walk))
-    if found is not None and found[2]:
-        walk.step(found[0], walk.axes)
-        walk.quantization = None  # a pattern ends in real numbers
-        return found[1]
     user = only_user(walk)
+    if found is not None and (found[2] or user is None):
+        walk.step(found[0], walk.axes)
+        walk.quantization = quantization_of(found[0], walk.model)
+        return found[1]
     if user is None:
-        if found is not None:
-            walk.step(found[0], walk.axes)
-            walk.quantization = None
-        return found[1] if found is not None else None
+        return None
     node, index = user
     function = functions.OPERATORS.get(node.op_type) or functions.QUANTIZED.get(node.op_type)
     if function is None or index != 0:

@@ -6,6 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.axes import moved_axes
+from wua_onnx.layers.integer_functions import real
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.walk import Walk, all_users, along_neurons, constant_of, only_user
 from wua_onnx.model.graph import NodeView
@@ -69,12 +70,11 @@ def _through_scale(walk: Walk, node: NodeView, index: int) -> bool | None:
 
 def _through_integers(walk: Walk, node: NodeView, other: int) -> bool | None:
     """Take a constant shift or scale of integers, which stand for real numbers."""
-    stored, scale = along_neurons(node, other, walk), constant_of(node, other + 1)
-    zero = constant_of(node, other + 2) if node.has(other + 2) else np.zeros(())
-    if stored is None or scale is None or zero is None or scale.size != 1 or zero.size != 1:
+    stored = along_neurons(node, other, walk)
+    constant = None if stored is None else real(node, other, stored)
+    if constant is None:
         return None
-    real = (stored - zero.reshape(())) * scale.reshape(())
-    walk.step(node.node.outputs[0], walk.axes, real if node.op_type == "QLinearMul" else 1.0)
+    walk.step(node.node.outputs[0], walk.axes, constant if node.op_type == "QLinearMul" else 1.0)
     walk.quantization = Quantization.of(node, 6, 7)
     return False
 

@@ -13,6 +13,7 @@ from wua_onnx.layers.activation_functions import Function, unnamed
 from wua_onnx.layers.axes import readers
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.function_values import GRID, ROUGH_TOLERANCE, TOLERANCE, identify
+from wua_onnx.layers.integer_functions import INTEGERS, computed_by, operands_of, real
 from wua_onnx.model.graph import Model, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -44,7 +45,9 @@ class _Region:
         """Return the last value where it is the only one that is used outside."""
         last = next(reversed(self.values))
         exposed = [value for value in self.values if self.is_open(value)]
-        is_known = last.dtype in _FLOATS and last.shape is not None
+        producer = last.producer()
+        integers = producer is not None and producer.op_type in INTEGERS
+        is_known = (last.dtype in _FLOATS or integers) and last.shape is not None
         return last if exposed == [last] and is_known else None
 
 
@@ -98,14 +101,14 @@ def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[N
                 continue
             if node.domain in _DOMAINS and node.op_type in _ROUNDINGS and use.idx == 0:
                 yield node, {}
-            if node.domain not in _DOMAINS or node.op_type not in EVALUATE or len(node.node.outputs) != 1:
+            if node.domain not in _DOMAINS or computed_by(node) not in EVALUATE or len(node.node.outputs) != 1:
                 continue
             shape = node.node.outputs[0].shape
             if shape is not None and len(shape) != rank:
                 continue
-            outside = [i for i, value in enumerate(node.node.inputs) if value and value not in region.values]
+            outside = [i for i in operands_of(node) if node.has(i) and node.input(i) not in region.values]
             constants = {i: constant for i in outside if (constant := _operand(node, i, region, along)) is not None}
-            if len(constants) == len(outside):
+            if len(constants) == len(outside) and use.idx in operands_of(node):
                 yield node, constants
 
 
@@ -120,7 +123,8 @@ def _operand(node: NodeView, index: int, region: _Region, along: Along) -> Array
     if maker is not None and maker.op_type == "CastLike":
         number = maker.const(0)
         return np.asarray(number, np.float64).reshape(()) if number is not None and number.size == 1 else None
-    return along(node, index)
+    constant = along(node, index)
+    return constant if constant is None or node.op_type not in INTEGERS else real(node, index, constant)
 
 
 def _measures(value: ir.Value | None, region: _Region) -> bool:
@@ -135,7 +139,8 @@ def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> 
     if node.op_type in _ROUNDINGS and first is not None:
         return region.values[first]
     arguments: list[Array | None] = []
-    for index, value in enumerate(node.node.inputs):
+    for index in operands_of(node):
+        value = node.input(index)
         if index in constants:
             arguments.append(constants[index].reshape(1, -1)[:, :_MAX_NEURONS])
         elif value is None:
@@ -147,6 +152,6 @@ def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> 
             arguments.append(known)
     with np.errstate(all="ignore"):
         try:
-            return EVALUATE[node.op_type](node, arguments)
+            return EVALUATE[computed_by(node)](node, arguments)
         except (TypeError, ValueError):  # attributes or operands that the operator does not allow
             return None
