@@ -131,6 +131,11 @@ def analyze(
             "statistics": sorted(statistics),
             "normalization": normalization,
             "memory": memory,
+            "batch_size": batch_size,
+            "mask": clean(mask) if isinstance(mask, str) else mask,
+            "recording": recording is not None,
+            "compute_activations": compute_activations,
+            "profile": profile,
         }
         timed = profiled(source, data, profile, dims, batch_axis, batch_size, device, isolate)
         return _assemble(source, report, layers, recorded, problem, settings, source.checker(isolate), timed)
@@ -235,6 +240,7 @@ def _assemble(
 ) -> Audit:
     from wua_onnx import __version__
 
+    digest = describe.digest(None if source.origin else source.model.path)
     statistics = recorded.layers if recorded is not None else {}
     criteria = settings["criterion"]
     parts = describe.describe_layers(
@@ -259,7 +265,7 @@ def _assemble(
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "tool": {"name": "wua_onnx", "version": __version__, "versions": describe.versions()},
-        "model": {**describe.describe_model(source.model, checker), **source.origin},
+        "model": {**describe.describe_model(source.model, checker), "sha256": digest.result(), **source.origin},
         "settings": settings,
         "cost": report.to_dict(),
         "estimates": estimates(report),

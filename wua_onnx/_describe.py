@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path as File
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
@@ -60,6 +62,22 @@ def _value(model: Model, value: ir.Value) -> Json:
         dims = [model.dim(dim) for dim in value.shape]
         shape = ["?" if dim is None else dim if isinstance(dim, int) else model.text(dim) for dim in dims]
     return {"name": clean(value.name), "dtype": value.dtype.name if value.dtype else None, "shape": shape}
+
+
+def digest(path: File | None) -> Future[str | None]:
+    """Return the SHA-256 of a file to come, read beside other work; None of no file and of one that is gone."""
+
+    def read() -> str | None:
+        try:
+            with open(path or "", "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            return None
+
+    pool = ThreadPoolExecutor(1)
+    found = pool.submit(read)
+    pool.shutdown(wait=False)
+    return found
 
 
 def versions() -> dict[str, str]:

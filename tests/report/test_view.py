@@ -1,3 +1,4 @@
+import shlex
 from typing import Any
 
 import pytest
@@ -181,3 +182,64 @@ def test_hostile_text_has_no_control_character_and_no_great_length() -> None:
 def test_every_convention_of_the_counter_has_its_sentence() -> None:
     numbered = [line for line in (cost_conventions or "").splitlines() if line[:1].isdigit()]
     assert len(page(digits()).method.conventions) == len(numbered) == 14
+
+
+COMMANDS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
+    ({}, {}, "wua-onnx analyze 'two words.onnx'"),
+    ({}, {"dims": {"batch": 3, "a b": 5}}, "wua-onnx analyze 'two words.onnx' --dim batch=3 --dim 'a b=5'"),
+    (
+        {},
+        {"data": True, "criterion": ["activation", "wanda"], "dims": {"batch": 1}, "batch_size": 7, "mask": "m"},
+        "wua-onnx analyze 'two words.onnx' --data DATA.npz --criterion activation --criterion wanda --mask m "
+        "--batch-size 7",
+    ),
+    (
+        {},
+        {"recording": True, "activation": "pre", "statistics": ["firing"], "profile": "unoptimised", "batch_axis": 1},
+        "wua-onnx analyze 'two words.onnx' --recording RECORDING --batch-axis 1 --criterion magnitude "
+        "--statistic firing --activation pre --profile --unoptimised",
+    ),
+    ({"file": None}, {"dims": {"batch": 3}}, "wua_onnx.analyze(model, criterion=['magnitude'], dims={'batch': 3})"),
+    (
+        {"file": None, "converted_from": "pytorch 2.13.0"},
+        {"data": True, "normalization": True, "mask": False},
+        "wua_onnx.analyze(model, X, criterion=['magnitude'], mask=False, normalization=True)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "settings", "command"), COMMANDS)
+def test_the_method_says_how_to_make_the_audit_again(
+    model: dict[str, Any], settings: dict[str, Any], command: str
+) -> None:
+    audit = digits()
+    audit["model"].update({"file": "two words.onnx", **model})
+    plain = {"criterion": ["magnitude"], "data": False, "dims": {}}
+    audit["settings"] = {**audit["settings"], **plain, **settings}
+    assert page(audit).method.command == command
+
+
+def test_the_command_is_one_that_the_command_line_takes() -> None:
+    from wua_onnx.cli import _parser
+
+    for model, settings, command in COMMANDS:
+        if model:
+            continue
+        options = _parser().parse_args(shlex.split(command)[1:])
+        assert options.model == "two words.onnx"
+        assert options.recording == ("RECORDING" if settings.get("recording") else None)
+
+
+def test_the_method_tells_of_a_conversion() -> None:
+    audit = digits()
+    audit["model"].update(converted_from="keras 3.15.0", max_difference=1.5e-7, warnings=["<b>odd</b>"])
+    method = page(audit).method
+    assert [fact.value for fact in method.conversion] == ["keras 3.15.0", "1.5e-07 at most"]
+    assert method.warnings == ("<b>odd</b>",)
+
+
+def test_the_method_counts_verdicts() -> None:
+    audit = transformer()
+    counts = [row["count"] for row in audit["cost"]["by_operator"] if row["verdict"] == "unknown"]
+    unknown = f"unknown: {len(counts)} operator{'s' * (len(counts) != 1)}, {sum(counts)} node"
+    assert unknown in page(audit).method.verdicts

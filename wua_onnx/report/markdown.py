@@ -101,8 +101,11 @@ def table(shown: Sequence[Column], rows: Sequence[Any]) -> str:
 
 def _method(view: Page) -> str:
     method = view.method
-    facts = [*view.facts, *method.settings, *method.versions]
+    facts = [*view.facts, *method.conversion, *method.settings, *method.versions]
     lines = [f"- {escape(fact.label)}: {escape(fact.value)}" for fact in facts]
+    lines.append(f"- to make it again: {escape(method.command)}")
+    lines += [f"- SHA-256 of the file: {method.digest}"] if method.digest else []
+    lines += [f"- warning of the conversion: {escape(warning)}" for warning in method.warnings]
     lines.append(f"- {escape(method.coverage)}.")
     lines += [f"- not counted: {escape(op.label)}, {escape(op.value)}" for op in method.unsupported]
     if method.checker:

@@ -9,6 +9,7 @@ from typing import Any
 
 from wua_onnx._text import visible
 from wua_onnx.report import numbers as n
+from wua_onnx.report.reproduce import reproduced
 
 Json = Mapping[str, Any]
 
@@ -68,6 +69,11 @@ class MethodView:
     conventions: tuple[str, ...]
     metrics: tuple[Fact, ...]
     settings: tuple[Fact, ...]
+    conversion: tuple[Fact, ...]
+    warnings: tuple[str, ...]
+    command: str
+    digest: str
+    verdicts: str
     recording: str
     unsupported: tuple[Fact, ...]
     coverage: str
@@ -87,7 +93,12 @@ def method_of(audit: Json) -> MethodView:
     return MethodView(
         conventions=CONVENTIONS,
         metrics=_facts(METRICS),
-        settings=_settings(audit["settings"], cost["symbols"]),
+        settings=_settings(audit),
+        conversion=_conversion(audit["model"]),
+        warnings=tuple(visible(warning, 600) for warning in audit["model"].get("warnings") or ()),
+        command=reproduced(audit),
+        digest=visible(audit["model"].get("sha256") or ""),
+        verdicts=_verdicts(cost),
         recording=recording_of(audit["recording"]),
         unsupported=_facts((op, n.plural(n.number(k) or 0, "node")) for op, k in cost["unsupported"].items()),  # type: ignore[arg-type]
         coverage=f"{n.count(coverage['analysed'])} of {n.count(coverage['parameters'])} parameters "
@@ -145,19 +156,49 @@ def recording_of(recording: Json | None) -> str:
     return f"Neurons were measured over {samples} in {batches} on {device}, in {took}."
 
 
-def _settings(settings: Json, symbols: Iterable[str]) -> tuple[Fact, ...]:
+def _settings(audit: Json) -> tuple[Fact, ...]:
+    settings, symbols, recording = audit["settings"], audit["cost"]["symbols"], audit["recording"] or {}
     bound = ", ".join(f"{visible(name)} = {_dim(value)}" for name, value in (settings["dims"] or {}).items())
-    free = ", ".join(map(visible, symbols))
-    return _facts(
-        [
-            ("criterion", ", ".join(settings["criterion"])),
-            ("activation read", f"{settings['activation']} activation function"),
-            ("device", settings["device"]),
-            ("data", "given" if settings["data"] else "none"),
-            ("dimensions bound", bound or "none"),
-            ("dimensions free", free or "none"),
-        ]
-    )
+    pairs = [
+        ("criterion", ", ".join(settings["criterion"])),
+        ("activation read", f"{settings['activation']} activation function"),
+        ("device", settings["device"]),
+        ("data", "given" if settings["data"] else "none"),
+        ("recording", "given" if settings.get("recording") else "made here" if recording.get("samples") else "none"),
+        ("statistics", ", ".join(["mean |a|", *settings.get("statistics", ())]) if recording.get("samples") else ""),
+        ("mask of padding", recording.get("mask") or ("none" if recording.get("samples") else "")),
+        ("samples in a batch", n.count(recording["batch_size"]) if recording.get("batch_size") else ""),
+        ("scales of normalisations", _normalization(settings)),
+        ("memory for layers and runs", n.size(settings["memory"]) if settings.get("memory") else ""),
+        ("dimensions bound", bound or "none"),
+        ("dimensions free", ", ".join(map(visible, symbols)) or "none"),
+    ]
+    return _facts((label, value) for label, value in pairs if value)
+
+
+def _conversion(model: Json) -> tuple[Fact, ...]:
+    """Return where a converted model came from; nothing for an ONNX model."""
+    if not model.get("converted_from"):
+        return ()
+    difference = model.get("max_difference")
+    compared = "not compared" if difference is None else f"{difference:.3g} at most"
+    return _facts([("converted from", model["converted_from"]), ("outputs differ from the framework's by", compared)])
+
+
+def _normalization(settings: Json) -> str:
+    known = settings.get("normalization")
+    return "" if known is None else "layers, too" if known else "no layers"
+
+
+def _verdicts(cost: Json) -> str:
+    """Return how many operators and nodes have each verdict."""
+    parts = []
+    for verdict in ("counted", "estimate", "free", "unknown"):
+        rows = [row for row in cost["by_operator"] if row["verdict"] == verdict]
+        if rows:
+            nodes = sum(n.number(row["count"]) or 0 for row in rows)
+            parts.append(f"{verdict}: {n.plural(len(rows), 'operator')}, {n.plural(int(nodes), 'node')}")
+    return "; ".join(parts)
 
 
 def _dim(value: Any) -> str:
