@@ -133,6 +133,17 @@ class Ranking:
         """The smallest number, largest first, that add up to `share` of their sum."""
         return count_covering(self, self.sums, share)
 
+    def cumulated(self, start: int) -> Array:
+        """The sums of 1, 2, … of the largest x among the chunk of values that begins at `start`."""
+        if start not in self._cumulated:
+            chunk = self.values[start : start + _CHUNK]
+            self._cumulated[start] = np.cumsum(chunk[::-1] / np.float64(self.peak), dtype=np.float64)
+        return self._cumulated[start]
+
+    @cached_property
+    def _cumulated(self) -> dict[int, Array]:
+        return {}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sums:
@@ -142,14 +153,14 @@ class Sums:
         total: Σ x.
         x_log_x: Σ x ln x.
         ranked: Σ (2i - N - 1) x_(i), ascending, i from 1: N·Σ x times the Gini coefficient.
-        chunks: Σ x of each chunk of `_CHUNK` values, the first chunk starting at `first`.
+        from_top: Σ x of the last chunk of `_CHUNK` values, of the last two, and so on.
         first: index of the first value that is not negligible.
     """
 
     total: float
     x_log_x: float
     ranked: float
-    chunks: Array
+    from_top: Array
     first: int
 
 
@@ -209,7 +220,7 @@ def sums(ranking: Ranking) -> Sums:
         total=math.fsum(totals),
         x_log_x=math.fsum(products),
         ranked=math.fsum(ranked),
-        chunks=np.asarray(totals),
+        from_top=np.cumsum(totals[::-1]),
         first=first,
     )
 
@@ -217,11 +228,10 @@ def sums(ranking: Ranking) -> Sums:
 def count_covering(ranking: Ranking, sums: Sums, share: float) -> int:
     """The smallest number of importances, largest first, that add up to `share` of their sum."""
     need = share * sums.total * (1 - SLACK)
-    from_top = np.cumsum(sums.chunks[::-1])
-    skipped = min(int(np.searchsorted(from_top, need)), from_top.size - 1)
+    from_top = sums.from_top
+    skipped = min(int(from_top.searchsorted(need)), from_top.size - 1)
     reached = float(from_top[skipped - 1]) if skipped else 0.0
     start = sums.first + (from_top.size - 1 - skipped) * _CHUNK
-    chunk = ranking.values[start : start + _CHUNK]
-    inside = np.cumsum(chunk[::-1] / np.float64(ranking.peak), dtype=np.float64) + reached
-    above = ranking.values.size - start - chunk.size
-    return above + min(int(np.searchsorted(inside, need)) + 1, chunk.size)
+    inside = ranking.cumulated(start)
+    above = ranking.values.size - start - inside.size
+    return above + min(int(inside.searchsorted(need - reached)) + 1, inside.size)
