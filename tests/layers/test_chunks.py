@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import pytest
@@ -15,6 +17,8 @@ from wua_onnx.layers import Layer, find_layers
 from wua_onnx.layers.chunks import read_slab, slabs
 from wua_onnx.model.load import load
 from wua_onnx.recording.statistics import NeuronStatistics
+
+from .graphs import MICROSOFT, model
 
 _IN, _OUT = 37, 53
 _RNG = np.random.default_rng(11)
@@ -65,7 +69,89 @@ def tied(folder: Path) -> Layer:
     return layer_of(nodes, weight, folder, {"x": [1, _IN], "z": [1, _OUT]})
 
 
-BUILDERS = [dense, transposed, cast, convolution, tied]
+def in_parts(text: str, weights: dict[str, Any], folder: Path, also: str = "") -> Layer:
+    """The only layer of a model whose weight is stored otherwise than it is."""
+    path, proto = folder / "one.onnx", model(text, weights, also=also)
+    for stored in proto.graph.initializer:  # as bytes, which can lie in a file
+        stored.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(stored), stored.name))
+    onnx.save(proto, path, save_as_external_data=True, location="one.data", size_threshold=0)
+    (layer,) = find_layers(load(path)).by_name.values()
+    return layer
+
+
+def eight_bits(folder: Path) -> Layer:
+    """A scale and a zero point for each neuron."""
+    weights = {
+        "w": _RNG.integers(0, 256, (_OUT, _IN)).astype(np.uint8),
+        "s": _RNG.random(_OUT).astype(np.float32),
+        "z": _RNG.integers(0, 256, _OUT).astype(np.uint8),
+    }
+    text = "(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 0>(w, s, z) y = Gemm<transB = 1>(x, d) }"
+    return in_parts(text, weights, folder)
+
+
+def half_precision_scales(folder: Path) -> Layer:
+    """One for each feature, and a cast and a transposition behind."""
+    weights = {"w": _RNG.integers(-128, 128, (_OUT, _IN)).astype(np.int8), "s": _RNG.random(_IN).astype(np.float16)}
+    text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear(w, s) c = Cast<to = 1>(d)
+        t = Transpose<perm = [1, 0]>(c) y = MatMul(x, t) }"""
+    return in_parts(text, weights, folder)
+
+
+def four_bits(folder: Path) -> Layer:
+    """Two in a byte, rows of an odd length, a scale for each block of 4 of a row."""
+    weights = {
+        "w": _RNG.integers(-8, 8, (_IN, _OUT)).astype(ml_dtypes.int4),
+        "s": _RNG.random((_IN, 14)).astype(np.float32),
+    }
+    text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 1, block_size = 4>(w, s)
+        y = MatMul(x, d) }"""
+    return in_parts(text, weights, folder)
+
+
+def unsigned_four_bits(folder: Path) -> Layer:
+    weights = {"w": _RNG.integers(0, 16, (_IN, _OUT)).astype(ml_dtypes.uint4), "s": np.float32(0.3)}
+    weights["z"] = np.array(7).astype(ml_dtypes.uint4)
+    text = "(float[N, 37] x) => (float[] y) { d = DequantizeLinear(w, s, z) y = MatMul(x, d) }"
+    return in_parts(text, weights, folder)
+
+
+def packed(folder: Path) -> Layer:
+    """MatMulNBits: 37 features in 3 blocks of 16, the last one not full, zero points of 4 bits."""
+    weights = {
+        "w": _RNG.integers(0, 256, (_OUT, 3, 8)).astype(np.uint8),
+        "s": _RNG.random(_OUT * 3).astype(np.float32),
+        "z": _RNG.integers(0, 256, _OUT * 2).astype(np.uint8),
+    }
+    attributes = f"K = {_IN}, N = {_OUT}, bits = 4, block_size = 16"
+    text = f"(float[N, 37] x) => (float[] y) {{ y = com.microsoft.MatMulNBits<{attributes}>(x, w, s, z) }}"
+    return in_parts(text, weights, folder, MICROSOFT)
+
+
+def quantized_convolution(folder: Path) -> Layer:
+    weights = {
+        "w": _RNG.integers(-128, 128, (31, 7, 3, 5)).astype(np.int8),
+        "s": _RNG.random(31).astype(np.float32),
+        "z": np.zeros(31, np.int8),
+        "xs": np.float32(0.1), "xz": np.uint8(3), "ys": np.float32(0.2), "yz": np.uint8(5),
+    }  # fmt: skip
+    text = "(uint8[N, 7, 11, 13] x) => (uint8[] y) { y = QLinearConv(x, xs, xz, w, s, z, ys, yz) }"
+    return in_parts(text, weights, folder)
+
+
+DECODED = [eight_bits, half_precision_scales, four_bits, unsigned_four_bits, packed, quantized_convolution]
+BUILDERS = [dense, transposed, cast, convolution, tied, *DECODED]
+
+
+def test_blocks_of_rows_are_not_cut(tmp_path: Path) -> None:
+    """A scale for 4 rows each: no row can be read by itself."""
+    weights = {
+        "w": _RNG.integers(-8, 8, (_IN, _OUT)).astype(np.int8),
+        "s": _RNG.random((10, _OUT)).astype(np.float32),
+    }
+    text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 0, block_size = 4>(w, s)
+        y = MatMul(x, d) }"""
+    assert slabs(in_parts(text, weights, tmp_path), 100) is None
 
 
 @pytest.mark.parametrize("build", BUILDERS)

@@ -1,8 +1,9 @@
 """Reading a big weight in slabs, so that no more than a slab of it is ever in memory.
 
 The file is mapped anew for each slab: pages that were read leave the memory with the slab. This needs a weight whose
-canonical order is a view of the stored one; it is not where a Reshape follows a Transpose, axes are merged by the
-operator, elements are packed (4 bits and less) or scales lie inside of the operator. Such weights are read whole.
+canonical order is a view of the stored one, or whose rows can be made real numbers by themselves (`cutting.py`): those
+with scales, and of 4 bits. Others are read whole: where a Reshape follows a Transpose, axes are merged by the operator,
+a block of several rows shares a scale, or experts and both directions of a recurrent layer are rearranged.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.cutting import rows_of
 from wua_onnx.layers.layer import Array, Layer, Use
 from wua_onnx.layers.parts import CUTS
 from wua_onnx.model.graph import Model, NodeView
@@ -47,13 +49,20 @@ class Slab:
 
 def slabs(layer: Layer, most: int) -> list[Slab] | None:
     """Return the slabs of the first use's weight, of `most` weights or one row; None where it is only read whole."""
-    views = [canonical_view(use, layer.model) for use in layer.uses]
-    if views[0] is None or not all(view is not None and _order(views[0], view) is not None for view in views):
+    axis = _slab_axis(layer)
+    if axis is None:
         return None
-    axis = _outermost(views[0])
     length = layer.shape[axis]
     step = max(most * length // max(layer.size, 1), 1)
     return [Slab(axis, at, min(at + step, length)) for at in range(0, length, step)]
+
+
+def _slab_axis(layer: Layer) -> int | None:
+    views = [canonical_view(use, layer.model) for use in layer.uses]
+    if views[0] is not None and all(view is not None and _order(views[0], view) is not None for view in views):
+        return _outermost(views[0])
+    rows = rows_of(layer.uses[0], layer.model) if len(layer.uses) == 1 else None
+    return None if rows is None else rows.axis
 
 
 def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, ...], int]:
@@ -64,8 +73,11 @@ def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, .
         of the first use; and the axis they are cut along.
     """
     view = canonical_view(layer.uses[index], layer.model)
+    if view is None:
+        rows = rows_of(layer.uses[index], layer.model)
+        assert rows is not None
+        return _floats(rows.read(slab.start, slab.stop)), tuple(range(len(layer.shape))), slab.axis
     first = view if index == 0 else canonical_view(layer.uses[0], layer.model)
-    assert view is not None
     assert first is not None
     order = tuple(range(view.ndim)) if index == 0 else _order(first, view)
     assert order is not None
@@ -73,9 +85,13 @@ def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, .
     weight = np.array(slab.of(view, axis))
     for step in _value_steps(layer.uses[index]):
         weight = step(weight)
+    return _floats(weight), order, axis
+
+
+def _floats(weight: Array) -> Array:
     if not np.issubdtype(weight.dtype, np.floating) or weight.dtype.itemsize < 4:
-        weight = weight.astype(np.float32)
-    return weight, order, axis
+        return weight.astype(np.float32)
+    return weight
 
 
 def canonical_view(use: Use, model: Model) -> Array | None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import TypeVar
 
 import numpy as np
 
 from wua_onnx.errors import ModelError
 from wua_onnx.layers.layer import Array
-from wua_onnx.layers.weights import read, resolve
+from wua_onnx.layers.weights import Cut, read, resolve
 from wua_onnx.model.graph import NodeView
+
+_Decode = TypeVar("_Decode", bound=Callable[..., Array])
 
 
 def parameter(node: NodeView, index: int, default: float | None = None) -> Array:
@@ -37,7 +41,17 @@ def along(values: Array, rank: int, axis: int) -> Array:
     return values.reshape(shape)
 
 
-def affine(stored: Array, node: NodeView, *, scale: int | Array, zero: int, axis: int) -> Array:
+CUTTABLE: set[Callable[..., Array]] = set()  # what decodes part of a weight too, given which part
+
+
+def cuttable(decode: _Decode) -> _Decode:
+    """Register a function that takes `cut`, which part of the weight it is given."""
+    CUTTABLE.add(decode)
+    return decode
+
+
+@cuttable
+def affine(stored: Array, node: NodeView, *, scale: int | Array, zero: int, axis: int, cut: Cut | None = None) -> Array:
     """Return `(q - zero) * scale`, both of the whole or along `axis`.
 
     Args:
@@ -46,9 +60,12 @@ def affine(stored: Array, node: NodeView, *, scale: int | Array, zero: int, axis
         scale: the number of an input, or numbers.
         zero: the number of an input, which may be left out.
         axis: of `stored`.
+        cut: which part of the weight is stored; None where it is all of it.
     """
     offset = parameter(node, zero, 0.0)
     steps = parameter(node, scale) if isinstance(scale, int) else scale
+    if cut is not None:
+        offset, steps = (cut.of(each, stored.ndim, axis) for each in (offset, steps))
     return np.asarray((stored.astype(np.float32) - along(offset, stored.ndim, axis)) * along(steps, stored.ndim, axis))
 
 

@@ -145,11 +145,42 @@ def _cast(array: Array, node: NodeView) -> Array:
     return array.astype(ir.DataType(node.attr("to")).numpy())
 
 
-def _dequantized(array: Array, node: NodeView) -> Array:
-    """`(x − zero point)·scale`, per tensor, per axis or in blocks along the axis."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A part of a weight, cut out along one axis.
+
+    Attributes:
+        axis: of the weight as it is where it is made real numbers.
+        part: which part of it.
+    """
+
+    axis: int
+    part: slice
+
+    def of(self, parameter: Array, rank: int, axis: int) -> Array:
+        """Return the scales of this part: one for all, one for each index along `axis`, or with all axes."""
+        if parameter.size == 1:
+            return parameter
+        if parameter.ndim == 1 and rank != 1:
+            return parameter[self.part] if axis % rank == self.axis else parameter
+        if parameter.shape[self.axis] == 1:
+            return parameter
+        return parameter[(slice(None),) * self.axis + (self.part,)]
+
+
+def dequantized(array: Array, node: NodeView, cut: Cut | None = None) -> Array:
+    """Return `(x − zero point)·scale`, per tensor, per axis or in blocks along the axis.
+
+    Args:
+        array: the integers x.
+        node: the DequantizeLinear.
+        cut: which part of its input they are; None where they are all of it.
+    """
     scale = _constant(node, 1).astype(np.float32)
     zero = _constant(node, 2).astype(np.float32) if node.has(2) else np.zeros((), np.float32)
     axis, block = node.attr("axis", 1), node.attr("block_size", 0)
+    if cut is not None:
+        scale, zero = (cut.of(each, array.ndim, axis) for each in (scale, zero))
     return (array.astype(np.float32) - _spread(zero, array, axis, block)) * _spread(scale, array, axis, block)
 
 
@@ -201,7 +232,7 @@ def _is_whole(node: ir.Node) -> bool:
 
 _STEPS: dict[str, _Step] = {
     "Cast": _cast,
-    "DequantizeLinear": _dequantized,
+    "DequantizeLinear": dequantized,
     "Flatten": _reshaped,
     "Identity": _identity,
     "QuantizeLinear": _quantized,

@@ -11,10 +11,10 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.layers.dequantize import in_blocks, parameter, shape_of, unpacked, unreadable
+from wua_onnx.layers.dequantize import cuttable, in_blocks, parameter, shape_of, unpacked, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
-from wua_onnx.layers.weights import WeightSource, read, resolve
+from wua_onnx.layers.weights import Cut, WeightSource, read, resolve
 from wua_onnx.model.graph import NodeView
 
 Decode: TypeAlias = Callable[[Array, NodeView], Array]
@@ -108,14 +108,19 @@ def _per_row(features: Array) -> Array:
     return features[:, None]
 
 
-def _n_bits(stored: Array, node: NodeView) -> Array:
+@cuttable
+def _n_bits(stored: Array, node: NodeView, cut: Cut | None = None) -> Array:
     """`(q - zero) * scale` with K elements of each of N rows; the middle of the range is the zero by default."""
-    columns, blocks, _ = stored.shape
-    bits, block, inner = int(node.attr("bits", 4)), int(node.attr("block_size")), int(node.attr("K"))
+    rows, blocks, _ = stored.shape
+    columns, inner = int(node.attr("N")), int(node.attr("K"))
+    bits, block = int(node.attr("bits", 4)), int(node.attr("block_size"))
+    part = slice(None) if cut is None else cut.part
     steps = unpacked(stored, bits)[..., :block].astype(np.float32)
-    scale = parameter(node, 2).reshape(columns, blocks, 1)
-    real = (steps - _zeros(node, columns, blocks, bits)) * scale
-    return np.asarray(real.reshape(columns, -1)[:, :inner])
+    scale = parameter(node, 2).reshape(columns, blocks, 1)[part]
+    zeros = _zeros(node, columns, blocks, bits)
+    steps -= zeros[part] if zeros.ndim else zeros
+    steps *= scale
+    return np.asarray(steps.reshape(rows, -1)[:, :inner])
 
 
 def _zeros(node: NodeView, columns: int, blocks: int, bits: int) -> Array:
