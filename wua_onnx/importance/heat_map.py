@@ -20,6 +20,7 @@ FILTERS = 16  # kernels that are shown, at most
 SPAN = 3.0  # times the mean: the highest level
 _KERNEL = 256  # elements of a kernel that is shown, at most
 _LEVELS = 15
+_DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +115,7 @@ class Heat:
             return None
         mean, depth = self._sums.sum() / self._size, math.prod(self._kernel)
         counts = np.outer(np.diff(self._rows), np.diff(self._columns)) * depth
-        levels = tuple(map(_digits, self._sums / counts / mean))
+        levels = _digits(self._sums / counts / mean)
         if not self.has_kernels:
             return HeatMap(levels=levels, shape=self.shape)
         strongest = np.argsort(-neurons, kind="stable")[:FILTERS]
@@ -125,7 +126,7 @@ class Heat:
             shape=self.shape,
             kernel=(kernels.shape[1], kernels.shape[2]),
             filters=tuple(map(int, strongest)),
-            kernels=tuple(_digits(kernel.reshape(-1)) for kernel in kernels),
+            kernels=_digits(kernels.reshape(len(kernels), -1)),
         )
 
 
@@ -149,7 +150,7 @@ def _inside(edges: Array, start: int, length: int) -> tuple[int, Array]:
     return first, np.clip(edges[first : last + 1] - start, 0, length)
 
 
-def _digits(values: Array) -> str:
-    """Return shares of the mean as digits."""
-    steps = np.clip(np.rint(values * (_LEVELS / SPAN)), 0, _LEVELS).astype(int)
-    return "".join(f"{step:x}" for step in steps.tolist())
+def _digits(rows: Array) -> tuple[str, ...]:
+    """Return shares of the mean as digits, a string for each row."""
+    steps = np.clip(np.rint(rows * (_LEVELS / SPAN)), 0, _LEVELS).astype(np.uint8)
+    return tuple(row.tobytes().decode("ascii") for row in _DIGITS[steps])
