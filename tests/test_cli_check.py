@@ -61,6 +61,8 @@ def test_a_broken_budget_is_code_1_and_a_table(capsys: Capture) -> None:
         (["--max-redundancy", "60"], "60%"), (["--max-params", "-1"], "expected"), ([], "expected a budget"),
         (["--baseline", DIGITS, "--allow-increase", "2"], "2% or 0.02"), (["--max-flop", "2G", "--min"], "--min"),
         (["--max-params", "1", "--dim", "batch"], "NAME=SIZE"), (["--max-params", "1", "--json", "--github"], "stdout"),
+        (["--max-params", "1", "--json", "--markdown"], "stdout"),
+        (["--max-params", "1", "--markdown", "--github"], "stdout"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )  # fmt: skip
@@ -103,6 +105,17 @@ def test_every_output_at_once(capsys: Capture, tmp_path: Path) -> None:
     assert json.loads((tmp_path / "c.json").read_text())["ok"] is False
     assert ElementTree.parse(tmp_path / "c.xml").getroot().get("failures") == "1"
     assert json.loads((tmp_path / "c.sarif").read_text())["version"] == "2.1.0"
+
+
+def test_markdown_on_stdout_is_nothing_but_markdown(capsys: Capture) -> None:
+    assert run(DIGITS, "--max-params", "1k", "--markdown") == BROKEN
+    assert capsys.readouterr().out.startswith("**❌ digits: 1 of 1 limit broken**\n\n| figure |")
+
+
+def test_the_json_of_a_cost_report_is_a_baseline(capsys: Capture, tmp_path: Path) -> None:
+    assert main(["cost", DIGITS, "--json", str(tmp_path / "cost.json"), "--quiet"]) == FINE
+    assert run(DIGITS, "--baseline", "cost.json") == FINE
+    assert "parameters vs. baseline" in capsys.readouterr().out
 
 
 def test_json_on_stdout_is_nothing_but_json(capsys: Capture) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +13,13 @@ from wua_onnx._text import visible
 from wua_onnx.errors import DataError
 from wua_onnx.report.view import SCHEMA_VERSION
 
-__all__ = ["SCHEMA_VERSION", "UPGRADES", "read_audit", "well_formed"]
+__all__ = ["SCHEMA_VERSION", "UPGRADES", "read_audit", "read_result", "well_formed"]
 
 Json: TypeAlias = dict[str, Any]
 
 # From each older version to the next one; a change of `docs/audit.schema.json` that is no addition adds one here.
 UPGRADES: Mapping[int, Callable[[Json], Json]] = {}
+_EXPECTED = "expected the JSON of an audit, as `wua-onnx analyze --json` writes it"
 _PARTS = ("tool", "model", "settings", "cost", "recording", "totals", "coverage", "layers", "findings", "diagrams")
 
 
@@ -27,20 +29,31 @@ def read_audit(path: str | Path) -> Json:
     Raises:
         DataError: the file cannot be read, is no JSON, no audit, or one of a version that is not known.
     """
+    data = read_result(path)
+    if "schema_version" not in data:
+        raise DataError(f"{path}: {_EXPECTED}, got that of a cost report")
+    return data
+
+
+def read_result(path: str | Path) -> Json:
+    """Return the JSON of an audit as `read_audit` does, or that of a cost report, which has no `schema_version`.
+
+    Raises:
+        DataError: the file cannot be read, is no JSON, neither of the two, or an audit of a version that is not known.
+    """
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
-        problem = error.strerror if isinstance(error, OSError) and error.strerror else visible(error, 300)
-        raise DataError(f"{visible(path)}: expected the JSON of an audit, got {problem}") from None
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise DataError(f"{path}: expected the JSON of an audit, got {problem}") from error
+    if isinstance(data, dict) and "schema_version" not in data and {"by_node", "macs"} <= data.keys():
+        return data
     if not isinstance(data, dict) or "schema_version" not in data:
-        kind = "that of a cost report" if isinstance(data, dict) and "by_node" in data else "something else"
-        raise DataError(
-            f"{visible(path)}: expected the JSON of an audit, as `wua-onnx analyze --json` writes it, got {kind}"
-        )
+        raise DataError(f"{path}: {_EXPECTED}, got something else")
     data = _upgraded(path, data)
     missing = [part for part in _PARTS if part not in data]
     if missing:
-        raise DataError(f"{visible(path)}: expected the JSON of an audit, got one without {', '.join(missing)}")
+        raise DataError(f"{path}: expected the JSON of an audit, got one without {', '.join(missing)}")
     return data
 
 
@@ -62,7 +75,7 @@ def _upgraded(path: str | Path, data: Json) -> Json:
 
 
 @contextmanager
-def well_formed(path: str | Path) -> Iterator[None]:
+def well_formed(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn what a malformed audit makes readers stumble over into a DataError that names its file."""
     try:
         yield

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wua_onnx._audit import analyze
-from wua_onnx._audit_json import well_formed
+from wua_onnx._audit_json import read_result, well_formed
 from wua_onnx._describe import describe_model
 from wua_onnx._result import Audit
 from wua_onnx._sources import opened, with_sample
@@ -44,10 +44,11 @@ def check(
     runs the model on X, where there is one), a latency is measured.
 
     Args:
-        model: as for `analyze`; an `Audit`, or a path to the JSON of one; a `CostReport`.
+        model: as for `analyze`; an `Audit` or a `CostReport`, or a path to the JSON of one.
         X: data, as for `analyze`.
         y: labels, one a sample.
-        baseline: another model, audit or path to the JSON of one, which no figure may exceed (see `allow_increase`).
+        baseline: another model, audit or cost report, or a path to the JSON of one, which no figure may exceed (see
+            `allow_increase`).
         allow_increase: by how much figures may be worse than those of the baseline: "2%", 0.02.
         dims: sizes of symbolic dimensions; where there is neither X nor dims, those the baseline was audited at.
         batch_axis: the axis of the inputs along which samples lie.
@@ -89,7 +90,7 @@ def check(
             outcomes, notes = (*outcomes, *compared), (*notes, *more)
     return CheckResult(
         model=audit["model"]["name"],
-        file=_path(model),
+        file=_shown(_path(model)),
         outcomes=outcomes,
         baseline=None if before is None else before["model"]["name"],
         notes=notes,
@@ -106,13 +107,15 @@ def _baseline_of(baseline: Any, X: Any, y: Any, limits: tuple[Budget, ...], opti
         return _audit_of(baseline, X, y, limits, True, options)
     cost = result.cost if isinstance(result, Audit) else result
     dims = {name: size for name, size in (options["dims"] or {}).items() if name in cost.symbols}
-    return _of_result(result, dims)
+    return _of_result(result, dims, _stem(baseline))
 
 
 def _result_of(given: Any) -> Audit | CostReport | None:
     """Return the audit or report that `given` is, or the file of; None for a model."""
     if isinstance(given, str | os.PathLike) and Path(given).suffix == ".json":
-        return Audit.from_json(Path(given))
+        data = read_result(Path(given))
+        with well_formed(given):
+            return Audit(data) if "schema_version" in data else CostReport.from_dict(data)
     return given if isinstance(given, Audit | CostReport) else None
 
 
@@ -122,7 +125,7 @@ def _audit_of(model: Any, X: Any, y: Any, limits: tuple[Budget, ...], whole: boo
     if result is not None and X is not None:
         raise DataError("check: expected a model to run on X, got the result of an audit: leave X out")
     if result is not None:
-        return _of_result(result, options["dims"])
+        return _of_result(result, options["dims"], _stem(model))
     needs = {budget.metric.needs for budget in limits}
     if needs <= {"cost"} and not whole:
         X, sample = with_sample(X)
@@ -133,12 +136,12 @@ def _audit_of(model: Any, X: Any, y: Any, limits: tuple[Budget, ...], whole: boo
     return analyze(model, X, y, profile="profile" in needs, **options).to_dict()
 
 
-def _of_result(result: Audit | CostReport, dims: Dims | None) -> Json:
+def _of_result(result: Audit | CostReport, dims: Dims | None, name: str = "model") -> Json:
     """Return the JSON of what was counted before, with free dimensions bound."""
     cost = result.cost if isinstance(result, Audit) else result
     free: dict[str, Any] = {name: size for name, size in (dims or {}).items() if cost.dims.get(name) != size}
     bound = cost.at(free) if free else cost
-    audit = result.to_dict() if isinstance(result, Audit) else {"model": {"name": "model"}}
+    audit = result.to_dict() if isinstance(result, Audit) else {"model": {"name": name}}
     return {**audit, "cost": bound.to_dict()} if free or "cost" not in audit else audit
 
 
@@ -165,6 +168,19 @@ def _errors(audit: Json) -> tuple[str, ...]:
     words = {"recording": "recording failed", "profile": "measuring failed"}
     errors = {part: (audit.get(part) or {}).get("error") for part in words}
     return tuple(f"{words[part]}: {error}" for part, error in errors.items() if error)
+
+
+def _shown(path: str | None) -> str | None:
+    """Return a path as annotations need it: relative where it lies below the working directory."""
+    if path is None or not Path(path).is_absolute():
+        return path
+    plain = os.path.normpath(path)
+    return os.path.relpath(plain) if Path(plain).is_relative_to(Path.cwd()) else plain
+
+
+def _stem(given: Any) -> str:
+    """Return what a result without a name is called: its file's name."""
+    return Path(given).stem if isinstance(given, str | os.PathLike) else "model"
 
 
 def _path(model: Any, suffix: str = "") -> str | None:

@@ -294,3 +294,61 @@ def test_symbolic_figures_are_compared_whatever_the_sizes(
     outcomes, _ = against_baseline(audit, baseline, share)
     found = {outcome.key: outcome for outcome in outcomes}["bytes_moved_of_baseline"]
     assert (found.ok, found.got, found.bound) == expected
+
+
+# Cost reports
+
+
+def cost_json(folder: Path, dims: Any = None) -> Path:
+    file = folder / "cost.json"
+    file.write_text(json.dumps(wua.cost(mlp(), dims=dims).to_dict()), encoding="utf-8")
+    return file
+
+
+def test_the_json_of_a_cost_report_is_a_baseline(tmp_path: Path) -> None:
+    file = cost_json(tmp_path, {"batch": BATCH})
+    found = compared(wua.check(mlp(HIDDEN + 1), baseline=file))
+    assert (found["macs"].baseline, found["macs"].ok) == (MACS, False)
+    assert "redundancy" not in found
+    assert wua.check(mlp(), baseline=file).ok
+    assert wua.check(mlp(), baseline=file).baseline == "cost"
+
+
+def test_the_json_of_a_cost_report_has_budgets(tmp_path: Path) -> None:
+    file = cost_json(tmp_path)
+    assert wua.check(file, dims={"batch": BATCH}, max_macs=MACS).ok
+    assert wua.check(file, max_params=PARAMS - 1).model == "cost"
+    with pytest.raises(ShapeError, match="max_macs"):
+        wua.check(file, max_macs=MACS)
+
+
+@pytest.mark.parametrize(
+    ("key", "says"),
+    [
+        ("max_redundancy", "expected an audit with layers, got a cost report"),
+        ("max_dead_neurons", "expected an audit with layers, got a cost report"),
+        ("min_accuracy", "labels"), ("max_latency", "--profile"), ("max_nodes", "expected a model or an audit"),
+    ],
+)  # fmt: skip
+def test_what_a_cost_report_does_not_hold(key: str, says: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        wua.check(cost_json(tmp_path), **limit(key, 1))
+    assert key in str(caught.value)
+    assert says in str(caught.value)
+
+
+def test_a_path_below_the_working_directory_is_told_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Annotations of GitHub and SARIF find files by their path in the repository."""
+    import onnx
+
+    inner = tmp_path / "models"
+    inner.mkdir()
+    onnx.save(mlp(), inner / "net.onnx")
+    monkeypatch.chdir(tmp_path)
+    told = {given: wua.check(given, max_params=PARAMS).file for given in ("models/net.onnx", str(inner / "net.onnx"))}
+    assert set(told.values()) == {"models/net.onnx"}
+    assert wua.check(tmp_path / "models" / ".." / "models" / "net.onnx", max_params=PARAMS).file == "models/net.onnx"
+    monkeypatch.chdir(inner)
+    other = tmp_path / "other.onnx"
+    onnx.save(mlp(), other)
+    assert wua.check(other, max_params=PARAMS).file == str(other)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import shutil
+import subprocess
+import tarfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from wua_onnx.budget import CheckResult, Outcome
@@ -63,6 +68,15 @@ def test_sarif_text(golden: Callable[[str, str], None]) -> None:
 
 def test_junit_text(golden: Callable[[str, str], None]) -> None:
     golden("check.xml", RESULT.to_junit() + "\n")
+
+
+def test_markdown(golden: Callable[[str, str], None]) -> None:
+    golden("check.md", RESULT.to_markdown())
+
+
+def test_markdown_of_limits_that_are_kept_is_a_table_alone(golden: Callable[[str, str], None]) -> None:
+    kept = CheckResult(model="net", outcomes=tuple(outcome for outcome in RESULT.outcomes if outcome.ok))
+    golden("check.kept.md", kept.to_markdown())
 
 
 def test_junit_counts_what_broke() -> None:
@@ -142,3 +156,48 @@ def test_sarif_fingerprints_stay_when_the_figure_changes() -> None:
         return json.loads(result.to_sarif())["runs"][0]["results"][0]["partialFingerprints"]
 
     assert prints(3 * 10**9) == prints(5 * 10**9)
+
+
+def test_hostile_names_stay_in_their_cell_of_markdown() -> None:
+    text = hostile().to_markdown()
+    assert all(line.isprintable() for line in text.splitlines())
+    assert not re.search(r"(?<!\\)<(?!/?(details|summary)>)", text)
+    rows = [line for line in text.splitlines() if line.startswith("|")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {6}
+
+
+PACKAGE = "@microsoft/jest-sarif@1.0.0-beta.0"  # which carries the schema of SARIF 2.1.0
+MEMBER = "package/lib/schemas/sarif-2.1.0-rtm.5.json"
+DIGEST = "2d99159ae54a3eea97f81781cff48780548657c35949f4b7f25e99a2ba4de4f8"
+
+
+@pytest.fixture(scope="module")
+def sarif_schema(pytestconfig: pytest.Config) -> Any:
+    """The published schema, as npm has it, kept in pytest's cache."""
+    assert pytestconfig.cache is not None
+    folder = pytestconfig.cache.mkdir("sarif")
+    kept = folder / "schema.json"
+    if not kept.exists():
+        npm = shutil.which("npm")
+        command = [npm or "npm", "pack", PACKAGE, "--silent", "--pack-destination", str(folder)]
+        try:
+            subprocess.run(command, capture_output=True, timeout=120, check=True)
+        except (OSError, subprocess.SubprocessError):
+            pytest.skip(f"needs {PACKAGE}, which npm fetches")
+        with tarfile.open(next(folder.glob("*.tgz"))) as packed:
+            member = packed.extractfile(MEMBER)
+            assert member is not None
+            kept.write_bytes(member.read())
+    assert hashlib.sha256(kept.read_bytes()).hexdigest() == DIGEST, f"{kept} is not that of {PACKAGE}"
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: RESULT, hostile, lambda: CheckResult(model="net")], ids=["result", "hostile", "none"]
+)
+def test_sarif_is_what_its_schema_says(make: Callable[[], CheckResult], sarif_schema: Any) -> None:
+    validator = jsonschema.Draft4Validator(sarif_schema, format_checker=jsonschema.FormatChecker())
+    log = json.loads(make().to_sarif())
+    assert [error.message for error in validator.iter_errors(log)] == []
+    log["runs"][0]["tool"] = {}
+    assert [error.message for error in validator.iter_errors(log)] == ["'driver' is a required property"]

@@ -66,7 +66,7 @@ def test_a_map_keeps_the_weights_that_its_columns_reach() -> None:
     audit = many(11)
     for layer in audit["layers"]:
         layer["criteria"]["activation"]["histogram"] = {"edges": [-1.5, -0.5, 0.5], "counts": [3, 5]}
-    [mesh] = [found for found in drawn(Audit(audit).plot.importance()).collections]
+    [mesh] = drawn(Audit(audit).plot.importance()).collections
     np.testing.assert_allclose(np.asarray(mesh.get_array()).reshape(11, -1).sum(axis=1) * 0.1, 100.0)
 
 

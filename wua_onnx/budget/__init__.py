@@ -8,8 +8,9 @@ result down. Everything here rests on the JSON of an audit and opens no model.
 from __future__ import annotations
 
 from wua_onnx.budget.judge import against_baseline, against_budgets
+from wua_onnx.budget.outcome import Outcome
 from wua_onnx.budget.registry import Budget, Metric, all_metrics, budgets_of
-from wua_onnx.budget.result import CheckResult, Outcome
+from wua_onnx.budget.result import CheckResult
 
 __all__ = [
     "Budget",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from wua_onnx._text import visible
 
 if TYPE_CHECKING:
-    from wua_onnx.budget.result import CheckResult, Outcome
+    from wua_onnx.budget.outcome import Outcome
+    from wua_onnx.budget.result import CheckResult
 
 
 def to_github(result: CheckResult) -> str:

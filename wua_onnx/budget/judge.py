@@ -9,14 +9,14 @@ from typing import Any
 
 from wua_onnx._text import visible
 from wua_onnx.budget.amounts import exact
+from wua_onnx.budget.outcome import Outcome
 from wua_onnx.budget.registry import Budget, Json, Metric, all_metrics
-from wua_onnx.budget.result import Outcome
 from wua_onnx.errors import DataError, RunError, ShapeError
 from wua_onnx.report import numbers as n
 from wua_onnx.report.alike import alike, differences
 
 _MISSING = {
-    "cost": "the size of something in it is not known",
+    "cost": "a model or an audit in which the size of everything is known",
     "layers": "an audit with layers",
     "data": "an audit of data: give X (--data)",
     "labels": "an audit of data with labels: give X and y (--data with labels)",
@@ -36,6 +36,8 @@ def against_budgets(audit: Json, budgets: Iterable[Budget]) -> tuple[Outcome, ..
 
 
 def _against(audit: Json, metric: Metric, limit: Fraction) -> Outcome:
+    if "layers" not in audit and metric.needs in ("layers", "data", "labels"):
+        raise DataError(f"{metric.key}: expected {_MISSING[metric.needs]}, got a cost report")
     figure = metric.figure(audit)
     if isinstance(figure.value, dict):
         raise ShapeError(_free(metric, figure.value, audit))

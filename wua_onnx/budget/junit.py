@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 from wua_onnx._text import visible
 
 if TYPE_CHECKING:
-    from wua_onnx.budget.result import CheckResult, Outcome
+    from wua_onnx.budget.outcome import Outcome
+    from wua_onnx.budget.result import CheckResult
 
 
 def to_junit(result: CheckResult) -> str:

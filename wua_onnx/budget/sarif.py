@@ -13,7 +13,8 @@ from urllib.parse import quote
 from wua_onnx._text import visible
 
 if TYPE_CHECKING:
-    from wua_onnx.budget.result import CheckResult, Outcome
+    from wua_onnx.budget.outcome import Outcome
+    from wua_onnx.budget.result import CheckResult
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -13,7 +13,8 @@ from rich.text import Text
 from wua_onnx._text import visible
 
 if TYPE_CHECKING:
-    from wua_onnx.budget.result import CheckResult, Outcome
+    from wua_onnx.budget.outcome import Outcome
+    from wua_onnx.budget.result import CheckResult
 
 _WIDTH = 120  # columns of the plain text
 

@@ -24,13 +24,16 @@ def add(commands: Any) -> None:
     for one in all_metrics():
         most = "most" if one.side == "max" else "least"
         budgets.add_argument(f"--{one.option}", metavar="AMOUNT", help=f"{one.label}, at {most}")
-    budgets.add_argument("--baseline", metavar="FILE", help="a model or the JSON of an audit that nothing may exceed")
+    budgets.add_argument(
+        "--baseline", metavar="FILE", help="a model or the JSON of an audit or a cost report that nothing may exceed"
+    )
     budgets.add_argument("--allow-increase", metavar="SHARE", help="over the baseline, such as 2%% (default 0)")
     parser.add_argument("--criterion", help="criterion of importance (default activation)")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a run")
     parser.add_argument("--device", help="cpu or cuda")
     parser.add_argument("--html", metavar="FILE", help="write the whole audit as one HTML page, the limits at its top")
     parser.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON; stdout by default")
+    parser.add_argument("--markdown", metavar="FILE", nargs="?", const="-", help="write Markdown; stdout by default")
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--sarif", metavar="FILE", help="write SARIF 2.1.0, for code scanning")
     parser.add_argument("--github", action="store_true", help="also print what broke as annotations of GitHub")
@@ -41,8 +44,10 @@ def run(options: argparse.Namespace) -> int:
     from wua_onnx._configured import check_with
     from wua_onnx.budget.config import settings_from
 
-    if options.github and options.json == "-":
-        print("wua-onnx: expected one output on stdout, got --json and --github: name a file", file=sys.stderr)
+    there = [f"--{name}" for name in ("json", "markdown") if getattr(options, name) == "-"]
+    there += ["--github"] if options.github else []
+    if len(there) > 1:
+        print(f"wua-onnx: expected one output on stdout, got {' and '.join(there)}: name a file", file=sys.stderr)
         return USAGE
     settings = settings_from(Path.cwd())
     result = check_with(settings, options.model, options.data, **_given(options))
@@ -65,6 +70,7 @@ def _report(result: CheckResult, options: argparse.Namespace) -> int:
     outputs = (
         Output(options.junit, result.to_junit),
         Output(options.sarif, result.to_sarif),
+        Output(options.markdown, result.to_markdown),
         Output(options.json, result.to_json),
         Output(options.html, result.to_html),
     )
