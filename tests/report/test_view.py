@@ -1,8 +1,10 @@
 import shlex
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import wua_onnx as wua
 from wua_onnx.cost import __doc__ as cost_conventions
 from wua_onnx.errors import WuaError
 from wua_onnx.report import rows
@@ -243,3 +245,19 @@ def test_the_method_counts_verdicts() -> None:
     counts = [row["count"] for row in audit["cost"]["by_operator"] if row["verdict"] == "unknown"]
     unknown = f"unknown: {len(counts)} operator{'s' * (len(counts) != 1)}, {sum(counts)} node"
     assert unknown in page(audit).method.verdicts
+
+
+def test_figures_of_a_free_batch_are_those_of_one_sample() -> None:
+    file = Path(__file__).parents[2] / "examples" / "digits.onnx"
+    free, bound = (page(wua.analyze(file, dims=dims).to_dict()) for dims in (None, {"batch": 1}))
+    assert [tile.value for tile in free.tiles] == [tile.value for tile in bound.tiles]
+    assert "batch" in {tile.label: tile.exact for tile in free.tiles}["MACs"], "all of it is in the hover text"
+    for part in ("operators", "modules"):
+        shown = [
+            [(row.name, row.macs, row.share, row.flops, row.bytes) for row in getattr(view.cost, part)]
+            for view in (free, bound)
+        ]
+        assert shown[0] == shown[1] != []
+    assert [row.macs for row in free.layers] == [row.macs for row in bound.layers]
+    assert (free.cost.per, bound.cost.per) == ("of one sample", "")
+    assert "one sample costs 354 kMACs" in free.verdict.sentence

@@ -11,7 +11,7 @@ from wua_onnx._text import visible
 from wua_onnx.model.dim_json import from_json, to_json
 from wua_onnx.model.dims import total
 from wua_onnx.report import numbers as n
-from wua_onnx.report.charts_tree import Branch, lengths, tree_of
+from wua_onnx.report.charts_tree import Branch, lengths, of_a_sample, tree_of
 
 Json = Mapping[str, Any]
 
@@ -149,8 +149,8 @@ class _Tree:
             title=visible(first.row["path"]),
             count=count,
             nodes=n.plural(sum(branch.row["nodes"] for branch in run), "node"),
-            params=_summed(run, "params", ""),
-            macs=_summed(run, "macs", "MACs"),
+            params=_summed(run, "params", "", self.cost),
+            macs=_summed(run, "macs", "MACs", self.cost),
             share=n.percent(share) if share is not None else "",
             length=round(100 * min(share, 1.0), 2) if share is not None else None,
             children=tuple(self.lines(first.children, depth + 1)) if shown else (),
@@ -159,8 +159,8 @@ class _Tree:
         )
 
 
-def _summed(run: Sequence[Branch], key: str, unit: str) -> str:
-    values = [branch.row.get(key) for branch in run]
+def _summed(run: Sequence[Branch], key: str, unit: str, cost: Json) -> str:
+    values = [of_a_sample(branch.row.get(key), cost) for branch in run]
     if any(value is None for value in values):
         return f"{n.NOT_KNOWN} {unit}".rstrip()
     if len(values) == 1:

@@ -96,6 +96,12 @@ def of_a_sample(value: n.Number, cost: Json) -> n.Number:
     return found
 
 
+def rows_of_a_sample(rows: Sequence[Json], cost: Json) -> list[dict[str, Any]]:
+    """Return rows of `cost`, or layers, with their figures `of_a_sample`."""
+    keys = ("macs", "flops", "int_ops", "bytes")
+    return [{**row, **{key: of_a_sample(row[key], cost) for key in keys if key in row}} for row in rows]
+
+
 def _at_batch_one(values: Sequence[n.Number], cost: Json) -> list[n.Number] | None:
     if not of_one_sample(cost):
         return None

@@ -27,7 +27,7 @@ from wua_onnx.report.view import page
 
 _UNIT = re.compile(r"(?<=[0-9]) (?=%|pp\b|[kMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
 LINES_INLINE = 50
-MODULES_SHOWN = 40  # modules in the open part of the table
+MODULES_SHOWN = 15  # modules in the open part of the table
 
 
 def render(audit: Mapping[str, Any]) -> str:

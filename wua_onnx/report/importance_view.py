@@ -58,13 +58,17 @@ def _coverage_lines(coverage: Json) -> Iterator[str]:
         "to an analysed layer."
     )
     for key, words, noun, end in (
-        ("declined", "In no layer", "parameter", "; the method section says why."),
+        ("declined", "In no layer", "tensor", "; the method section says why."),
         ("unrecorded", "Not recorded and so judged by no criterion that needs data", "layer", "."),
     ):
         parts = coverage.get(key) or ()
         if parts:
             elements = sum(n.number(part["elements"]) or 0 for part in parts)
             yield f"{words}: {n.plural(len(parts), noun)} ({n.count(elements)} elements){end}"
+    yield (
+        "Not verified: no weight was taken away to run the model again. Importance says what the weights and the data "
+        "suggest; what a removal costs in accuracy is for a test to tell."
+    )
 
 
 def _criteria(names: Sequence[str], layers: Sequence[Json]) -> Table:

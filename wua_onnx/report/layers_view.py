@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from wua_onnx.report import numbers as n
+from wua_onnx.report.charts_tree import rows_of_a_sample
 from wua_onnx.report.layer_columns import cumulated, cumulative, embedded, layer_columns
 from wua_onnx.report.layer_detail import LayerDetail, layer_detail
 from wua_onnx.report.layer_pictures import pictures_of
@@ -55,7 +56,7 @@ class LayersView:
 def layers_view(audit: Json, rows: Sequence[LayerRow]) -> LayersView:
     """Return the section on layers."""
     layers, attention = audit["layers"], audit.get("attention") or ()
-    what, detailed = cumulated(layers), layers[:DETAILS]
+    what, detailed = cumulated(layers), rows_of_a_sample(layers[:DETAILS], audit["cost"])
     return LayersView(
         count=n.count(len(layers)),
         shown=ROWS,

@@ -36,7 +36,7 @@ def to_markdown(audit: Mapping[str, Any]) -> str:
         "\n".join(map(_finding, view.findings)) or "No rule found anything to change.",
         f"## Layers (importance by {escape(view.criterion)})",
         _cut(columns.LAYERS, view.layers, _SHOWN_LAYERS, "layers"),
-        "## Cost by operator",
+        f"## Cost by operator{f', {view.cost.per}' if view.cost.per else ''}",
         table(columns.OPERATORS, view.cost.operators),
         "## Cost by module",
         _cut(columns.MODULES, view.cost.modules, _SHOWN_MODULES, "modules"),

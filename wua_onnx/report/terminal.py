@@ -43,10 +43,14 @@ def print_audit(audit: Mapping[str, Any], console: Console | None = None) -> Non
     section(console, "Findings", _findings(view.findings))
     if view.layers:
         section(console, f"Layers, importance by {view.criterion}", table(columns.LAYERS, view.layers, console))
-    section(console, "Cost by operator", table(columns.OPERATORS, view.cost.operators, console))
+    section(console, f"Cost by operator{_per(view)}", table(columns.OPERATORS, view.cost.operators, console))
     if view.training:
         section(console, "Training and energy", _training(view.training, console))
     section(console, "Coverage", _notes(view))
+
+
+def _per(view: Page) -> str:
+    return f", {view.cost.per}" if view.cost.per else ""
 
 
 def _status(view: Page) -> Text:

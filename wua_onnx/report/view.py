@@ -9,6 +9,7 @@ from typing import Any
 from wua_onnx._text import visible
 from wua_onnx.errors import WuaError
 from wua_onnx.report import numbers as n
+from wua_onnx.report.charts_tree import of_a_sample, rows_of_a_sample
 from wua_onnx.report.method import Fact, MethodView, constant_nodes, method_of, unused_nodes
 from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, modules_of, shape
 from wua_onnx.report.training_view import TrainingView, training_view
@@ -23,8 +24,12 @@ MODULES = 400  # modules in its table; the JSON has all
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CostView:
-    """The cost section: exact totals, then operators and modules, the dearest first."""
+    """The cost section: exact totals, then operators and modules, the dearest first.
 
+    `per` is what figures of operators and modules are of, where that is not all that the totals are of.
+    """
+
+    per: str
     totals: tuple[Fact, ...]
     operators: tuple[CostRow, ...]
     modules: tuple[CostRow, ...]
@@ -59,7 +64,8 @@ def page(audit: Json) -> Page:
         WuaError: the JSON is of another schema version, or is no audit.
     """
     check_version(audit)
-    layers, macs = audit["layers"], audit["cost"]["macs"]
+    cost = audit["cost"]
+    layers, macs = rows_of_a_sample(audit["layers"], cost), of_a_sample(cost["macs"], cost)
     method, modules = method_of(audit), modules_of(audit["cost"])
     return Page(
         name=visible(audit["model"]["name"]),
@@ -86,11 +92,13 @@ def check_version(audit: Json) -> None:
 
 def cost_view(cost: Json) -> CostView:
     """Return the cost section from the `cost` part of an audit, or from a cost report on its own."""
-    macs = cost["macs"]
+    macs, free = of_a_sample(cost["macs"], cost), isinstance(cost.get("batch"), Mapping)
+    operators, modules = (rows_of_a_sample(cost[key], cost) for key in ("by_operator", "by_module"))
     return CostView(
+        per="of one sample" if free else "",
         totals=_totals(cost),
-        operators=tuple(cost_row(row, row["op"], macs) for row in sorted(cost["by_operator"], key=_dearest)),
-        modules=tuple(cost_row(row, row["path"] or "(whole model)", macs) for row in cost["by_module"]),
+        operators=tuple(cost_row(row, row["op"], macs) for row in sorted(operators, key=_dearest)),
+        modules=tuple(cost_row(row, row["path"] or "(whole model)", macs) for row in modules),
         constant=len(constant_nodes(cost)),
         unused=len(unused_nodes(cost)),
     )
