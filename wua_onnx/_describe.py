@@ -17,7 +17,6 @@ import onnx_ir as ir
 from wua_onnx import importance
 from wua_onnx.cost import CostReport
 from wua_onnx.cost.nodes import Path
-from wua_onnx.importance.gates import gates
 from wua_onnx.importance.measured import MEMORY, Measured, Memory, measured
 from wua_onnx.importance.score import can_score, combined_mean
 from wua_onnx.layers import Layer, Layers
@@ -213,9 +212,8 @@ def _criterion(layer: Layer, found: Measured) -> Json:
         "strongest": [int(i) for i in strongest],
         "heat_map": None if found.heat_map is None else found.heat_map.to_dict(),
     }
-    if found.scores is not None:
-        of_gates = gates(found.scores, layer.uses[0].gates, layer.neuron_axis)
-        data["gates"] = [gate.to_dict() for gate in of_gates]
+    if found.gates:
+        data["gates"] = [gate.to_dict() for gate in found.gates]
     return data
 
 

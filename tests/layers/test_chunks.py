@@ -139,8 +139,18 @@ def quantized_convolution(folder: Path) -> Layer:
     return in_parts(text, weights, folder)
 
 
+def recurrent(folder: Path) -> Layer:
+    """The recurrent weights of a GRU in both directions: slabs cross from one to the other."""
+    weights = {"w": _RNG.standard_normal((2, 33, 1)).astype(np.float32)}
+    weights["r"] = _RNG.standard_normal((2, 33, 11)).astype(np.float32)
+    text = '(float[T, N, 1] x) => (float[] y) { y = GRU<hidden_size = 11, direction = "bidirectional">(x, w, r) }'
+    path = folder / "one.onnx"
+    onnx.save(model(text, weights), path)
+    return find_layers(load(path)).by_name["r"]
+
+
 DECODED = [eight_bits, half_precision_scales, four_bits, unsigned_four_bits, packed, quantized_convolution]
-BUILDERS = [dense, transposed, cast, convolution, tied, *DECODED]
+BUILDERS = [dense, transposed, cast, convolution, tied, recurrent, *DECODED]
 
 
 def test_blocks_of_rows_are_not_cut(tmp_path: Path) -> None:
@@ -193,6 +203,11 @@ def test_slabs_measure_as_the_whole(build, criterion: str, tmp_path: Path) -> No
         ), name
     np.testing.assert_allclose(got.neurons, whole.neurons, rtol=1e-5)
     assert got.metrics.baseline == whole.metrics.baseline
+    assert [gate.name for gate in got.gates] == [gate.name for gate in whole.gates] == list(layer.uses[0].gates)
+    for mine, wanted in zip(got.gates, whole.gates, strict=True):
+        assert mine.share == pytest.approx(wanted.share, rel=1e-6)
+        assert mine.utilization == pytest.approx(wanted.utilization, rel=1e-6)
+        assert mine.gini == pytest.approx(wanted.gini, abs=1e-4)
 
 
 def test_a_large_weight_takes_little_memory(tmp_path: Path) -> None:

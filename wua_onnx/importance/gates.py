@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from wua_onnx.importance.metrics import layer_metrics
+from wua_onnx.importance.metrics import LayerMetrics, layer_metrics, metric_ranges, metrics_of
 from wua_onnx.importance.ranking import Array
+from wua_onnx.importance.streaming import Chunks, distribution
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +36,20 @@ class Gate:
 
 def gates(scores: Array, names: Sequence[str], neuron_axis: int = 1) -> tuple[Gate, ...]:
     """Return each gate of the importances `scores`, shape (gates, ...), neurons along `neuron_axis`."""
-    each = [layer_metrics(part, neuron_axis - 1) for part in scores]
+    return _of([layer_metrics(part, neuron_axis - 1) for part in scores], names)
+
+
+def gates_in_slabs(chunks: Chunks, names: Sequence[str]) -> tuple[Gate, ...]:
+    """Return each gate of importances that come in pieces of shape (gates, ...), every gate in each."""
+    return _of([_of_gate(chunks, index) for index in range(len(names))], names)
+
+
+def _of_gate(chunks: Chunks, index: int) -> LayerMetrics:
+    cells = distribution(lambda: (piece[index] for piece in chunks()), metric_ranges)
+    return metrics_of(cells, np.ones(1))  # sums of neurons decide nothing that is told of a gate
+
+
+def _of(each: Sequence[LayerMetrics], names: Sequence[str]) -> tuple[Gate, ...]:
     whole = float(np.sum([metrics.sum for metrics in each]))
     return tuple(
         Gate(

@@ -10,6 +10,7 @@ from threading import Condition
 import numpy as np
 
 from wua_onnx.importance import criteria
+from wua_onnx.importance.gates import Gate, gates, gates_in_slabs
 from wua_onnx.importance.heat_map import Heat, HeatMap
 from wua_onnx.importance.histogram import histogram, histogram_ranges
 from wua_onnx.importance.metrics import LayerMetrics, metric_ranges, metrics_of, neuron_importance
@@ -37,7 +38,7 @@ class Measured:
         lorenz: see `lorenz`.
         neurons: sum of the importances of each neuron, shape (neurons,).
         heat_map: a picture of them; None where there is nothing to be seen.
-        scores: the importances themselves; None where they were only read in slabs.
+        gates: of a recurrent weight; none for other kinds.
     """
 
     metrics: LayerMetrics
@@ -45,7 +46,7 @@ class Measured:
     lorenz: tuple[float, ...]
     neurons: Array
     heat_map: HeatMap | None
-    scores: Array | None
+    gates: tuple[Gate, ...]
 
 
 class Memory:
@@ -81,7 +82,7 @@ def measured(layer: Layer, name: str, statistics: Sequence[NeuronStatistics], me
     """
     statistics = statistics if criteria.get(name).needs else ()
     needed = layer.size * _PER_WEIGHT * (2 if layer.dtype.itemsize > 4 or len(layer.uses) > 1 else 1)
-    if needed > memory.budget // 2 and not layer.uses[0].gates:
+    if needed > memory.budget // 2:
         most = max((memory.budget // 2 - _TABLES) // (2 * _PER_WEIGHT), _SMALLEST_SLAB)
         pieces = slabs(layer, most)
         if pieces is not None:
@@ -105,7 +106,7 @@ def _whole(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> M
         lorenz=lorenz(ranking),
         neurons=neurons,
         heat_map=heat.drawn(neurons, scores),
-        scores=scores if layer.uses[0].gates else None,
+        gates=gates(scores, layer.uses[0].gates, layer.neuron_axis) if layer.uses[0].gates else (),
     )
 
 
@@ -121,7 +122,7 @@ def _in_slabs(layer: Layer, name: str, statistics: Sequence[NeuronStatistics], p
         lorenz=lorenz(cells),
         neurons=stream.neurons,
         heat_map=stream.heat.drawn(stream.neurons),
-        scores=None,
+        gates=gates_in_slabs(stream.chunks, layer.uses[0].gates),
     )
 
 
@@ -130,7 +131,7 @@ def scored_slabs(
 ) -> Iterator[tuple[Slab, Array]]:
     """Yield the scores of a layer in slabs of `most` weights, each with where it lies; whole where it has no slabs."""
     statistics = statistics if criteria.get(name).needs else ()
-    pieces = None if layer.uses[0].gates else slabs(layer, most)
+    pieces = slabs(layer, most)
     if pieces is None:
         yield Slab(0, 0, layer.shape[0]), score(layer, name, statistics)
         return

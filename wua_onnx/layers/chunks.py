@@ -58,6 +58,9 @@ def slabs(layer: Layer, most: int) -> list[Slab] | None:
 
 
 def _slab_axis(layer: Layer) -> int | None:
+    if layer.uses[0].gates:  # each slab has a part of every gate
+        units = [_units(use, layer.model) for use in layer.uses]
+        return None if any(each is None for each in units) or not _alike(layer) else 1
     views = [canonical_view(use, layer.model) for use in layer.uses]
     if views[0] is not None and all(view is not None and _order(views[0], view) is not None for view in views):
         return _outermost(views[0])
@@ -72,6 +75,10 @@ def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, .
         The weights, float32 or float64 without the factors of the layer; the order of axes that makes them the slab
         of the first use; and the axis they are cut along.
     """
+    if layer.uses[index].gates:
+        units = _units(layer.uses[index], layer.model)
+        assert units is not None
+        return _floats(_some_units(units, slab)), tuple(range(len(layer.shape))), slab.axis
     view = canonical_view(layer.uses[index], layer.model)
     if view is None:
         rows = rows_of(layer.uses[index], layer.model)
@@ -88,6 +95,27 @@ def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, .
     return _floats(weight), order, axis
 
 
+def _alike(layer: Layer) -> bool:
+    return all(use.order == layer.uses[0].order for use in layer.uses)
+
+
+def _units(use: Use, model: Model) -> Array | None:
+    """Return a recurrent weight as (gates, directions, hidden, in), without reading it; None where it is no view."""
+    arrangement = use.arrangement
+    if len(arrangement.split) != 4 or any(node.op_type == "Cast" for node in use.source.chain):
+        return None
+    view = _operand_view(use, model)
+    view = None if view is None else _reshaped(view, arrangement.split)
+    return None if view is None else np.transpose(view, arrangement.permutation)
+
+
+def _some_units(units: Array, slab: Slab) -> Array:
+    """Return hidden units of all gates, those of one direction after those of the other."""
+    hidden = units.shape[2]
+    ranges = [(max(slab.start - d * hidden, 0), min(slab.stop - d * hidden, hidden)) for d in range(units.shape[1])]
+    return np.concatenate([units[:, d, start:stop] for d, (start, stop) in enumerate(ranges) if start < stop], axis=1)
+
+
 def _floats(weight: Array) -> Array:
     if not np.issubdtype(weight.dtype, np.floating) or weight.dtype.itemsize < 4:
         return weight.astype(np.float32)
@@ -96,6 +124,15 @@ def _floats(weight: Array) -> Array:
 
 def canonical_view(use: Use, model: Model) -> Array | None:
     """Return the stored elements in canonical order, without reading any; None where there is no such view."""
+    view = _operand_view(use, model)
+    view = None if view is None else _reshaped(view, use.arrangement.split)
+    if view is None:
+        return None
+    return _reshaped(np.transpose(view, use.arrangement.permutation), use.arrangement.shape)
+
+
+def _operand_view(use: Use, model: Model) -> Array | None:
+    """Return the stored elements as the operator takes them, without reading any; None where there is no such view."""
     tensor = use.source.root.const_value
     if tensor is None or tensor.dtype.bitwidth < _PACKED_BITS or use.decode is not None or use.arrangement.rows:
         return None
@@ -103,11 +140,7 @@ def canonical_view(use: Use, model: Model) -> Array | None:
     view: Array | None = stored if part is None else part.of(stored)
     for node in use.source.chain:
         view = None if view is None else _moved(view, NodeView(node, model))
-    view = None if view is None else _reshaped(view, use.source.shape)
-    view = None if view is None else _reshaped(view, use.arrangement.split)
-    if view is None:
-        return None
-    return _reshaped(np.transpose(view, use.arrangement.permutation), use.arrangement.shape)
+    return None if view is None else _reshaped(view, use.source.shape)
 
 
 def _moved(view: Array, node: NodeView) -> Array | None:
