@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from wua_onnx.errors import OutputError
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to a temporary file beside `path`, then rename it: a reader never sees half of it.
+    """Write `content`; see `replacing`."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yield a temporary file beside `path` that takes its name at the end: a reader never sees half of it.
 
     Raises:
         OutputError: `path` is a folder, or its folder is missing or cannot be written to.
@@ -20,15 +30,17 @@ def write_bytes(path: Path, content: bytes) -> None:
     try:
         with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
             temporary = file.name
-            file.write(content)
+            yield file
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
         os.replace(temporary, path)
+        temporary = None
     except OSError as error:
+        raise OutputError(f"{path}: expected a writable path, got {error.strerror or error}") from error
+    finally:
         if temporary is not None:
             Path(temporary).unlink(missing_ok=True)
-        raise OutputError(f"{path}: expected a writable path, got {error.strerror or error}") from error
 
 
 def check_writable(path: Path, times: int = 1) -> None:

@@ -122,6 +122,20 @@ class Audit:
             write_text(Path(path), text + "\n")
         return text
 
+    def to_npz(self, path: str | Path) -> Path:
+        """Write the big arrays, which are not in the JSON, to an .npz file; see `wua_onnx._arrays.write_arrays`.
+
+        `numpy.load(path)` gives, for the layer at place i of `audit.layers`, `i.scores.<criterion>` (the importance of
+        every weight), `i.importance` (of every neuron) and what was recorded of its neurons: `i.mean` ….
+
+        Raises:
+            WuaError: the audit was read from JSON, which holds no big arrays.
+            OutputError: `path` cannot be written.
+        """
+        from wua_onnx._arrays import write_arrays
+
+        return write_arrays(Path(path), list(self.layers.values()))
+
     @classmethod
     def from_json(cls, path: str | Path) -> Audit:
         """Return the audit that `to_json` wrote.

@@ -27,6 +27,9 @@ def add(commands: Any) -> None:
         "--json", metavar="FILE", nargs="?", const="-", help="write the audit as JSON; stdout by default"
     )
     parser.add_argument("--markdown", metavar="FILE", nargs="?", const="-", help="write it as Markdown")
+    parser.add_argument(
+        "--arrays", metavar="FILE", type=_file, help="write the importance of every weight and neuron as .npz"
+    )
     parser.add_argument("--criterion", action="append", help="criterion of importance (default activation); repeatable")
     parser.add_argument("--activation", choices=("post", "pre"), default="post", help="where neurons are read")
     parser.add_argument("--static", action="store_true", help="record nothing: weights alone")
@@ -46,6 +49,13 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--no-isolate", action="store_true", help="run onnxruntime in this process rather than in a child"
     )
+
+
+def _file(text: str) -> str:
+    """Return the path that `text` is; arrays are no text for stdout."""
+    if text == "-":
+        raise argparse.ArgumentTypeError("expected a path, got -")
+    return text
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,6 +82,7 @@ def run(options: argparse.Namespace) -> int:
         progress=None if options.quiet else True,
     )
     outputs = (
+        Output(options.arrays, write=audit.to_npz),
         Output(options.json, audit.to_json),
         Output(options.markdown, audit.to_markdown),
         Output(options.html, audit.to_html),  # last, so that its path is the last thing said

@@ -78,10 +78,14 @@ def one_on_stdout(options: argparse.Namespace, *names: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One form of a result: where it goes (a path, "-" for stdout, None for nowhere), and what makes its text."""
+    """One form of a result: where it goes (a path, "-" for stdout, None for nowhere), and what makes its text.
+
+    What is no text has `write`, which writes it to a path.
+    """
 
     target: str | None
-    text: Callable[[], str]
+    text: Callable[[], str] = str
+    write: Callable[[str], object] | None = None
 
 
 def write_outputs(outputs: Iterable[Output], quiet: bool, show: Callable[[], object] | None = None) -> bool:
@@ -98,16 +102,19 @@ def write_outputs(outputs: Iterable[Output], quiet: bool, show: Callable[[], obj
     paths = [Path(output.target).resolve() for output in asked if output.target not in (None, "-")]
     for path, times in Counter(paths).items():
         check_writable(path, times)
-    made = [(output.target, output.text().rstrip("\n") + "\n") for output in asked]
-    on_stdout = any(target == "-" for target, _ in made)
+    made = [(output, output.text().rstrip("\n") + "\n") for output in asked]
+    on_stdout = any(output.target == "-" for output in asked)
     if show is not None and not on_stdout:
         show()
         sys.stdout.flush()  # before what is said on stderr of the files
-    for target, text in made:
-        if target == "-":
+    for output, text in made:
+        if output.target == "-":
             print(text, end="")
-        elif target is not None:
-            write_text(Path(target), text)
+        elif output.target is not None:
+            if output.write is None:
+                write_text(Path(output.target), text)
+            else:
+                output.write(output.target)
             if not quiet:
-                print(f"wrote {Path(target).resolve()}", file=sys.stderr)
+                print(f"wrote {Path(output.target).resolve()}", file=sys.stderr)
     return on_stdout
