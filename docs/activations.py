@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from wua_onnx.layers.activation_functions import ALONG_AXIS, OPERATORS, QUANTIZED, Function
 from wua_onnx.layers.function_values import FAMILIES, GRID, KNOWN, TOLERANCE, Form
 from wua_onnx.layers.inside import APPLIED
+from wua_onnx.layers.mixture import MOST_NEURONS
 from wua_onnx.layers.patterns import MAX_OPERATORS
 from wua_onnx.report.markdown import escape
 
@@ -67,6 +68,11 @@ and no value of the graph is what its neurons make. While a recording is made, t
 second time beside the operator, in the copy of the model that runs; its outputs stay what they are. That costs the
 work of the projections once more. The positions that EmbedLayerNormalization counts itself are counted likewise.
 
+The experts of MoE are computed likewise, each of them for every token: experts / k times the work of the operator. The
+tokens that are not routed to an expert count as 0 for its neurons, so that an expert that is rarely asked matters
+little, and one that never is is dead. Not computed, and said so: experts of a few bits (QMoE), experts with a third
+matrix, more than {most:,} neurons of all experts together.
+
 ## Products of two layers
 
 `silu(gate(x)) * up(x)`, the SwiGLU of language models, has two layers: the gate is read behind its SiLU, the other one
@@ -95,7 +101,10 @@ def page() -> str:
     heads = ("function", "computes", "single operators", "several operators", "never below 0", "dead by")
     table = [" | ".join(heads), " | ".join(["---"] * len(heads)), *map(_row, named)]
     rest = REST.format(
-        applied=", ".join(sorted(APPLIED)), quantized=", ".join(sorted(QUANTIZED)), along=_listed(sorted(ALONG_AXIS))
+        most=MOST_NEURONS,
+        applied=", ".join(sorted(APPLIED)),
+        quantized=", ".join(sorted(QUANTIZED)),
+        along=_listed(sorted(ALONG_AXIS)),
     )
     return "\n".join([INTRODUCTION, *(f"| {row} |" for row in table), "", rest])
 

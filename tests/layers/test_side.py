@@ -123,3 +123,82 @@ def test_positions_that_the_operator_counts() -> None:
     assert_means(layers["words"].mean_activation, np.eye(11)[ids])
     assert layers["places"].dead_neurons == tuple(range(S, 9))
     assert_outputs_stay(proto, feeds)
+
+
+TOKENS, EXPERTS, HIDDEN, OUTPUTS = 19, 4, 5, 7
+SCORES = rand(TOKENS, EXPERTS, seed=2)
+EXPERT_WEIGHTS = {
+    "w": rand(EXPERTS, HIDDEN, 7), "b": rand(EXPERTS, HIDDEN), "v": rand(EXPERTS, OUTPUTS, HIDDEN),
+    "c": rand(EXPERTS, OUTPUTS),
+}  # fmt: skip
+
+
+def sigmoid(x: Array) -> Array:
+    return np.asarray(1 / (1 + np.exp(-x)))
+
+
+def gelu(x: Array) -> Array:
+    return np.asarray(x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2)
+
+
+def swiglu(x: Array) -> Array:
+    gate, linear = np.minimum(x[..., 0::2], 0.9), np.clip(x[..., 1::2], -0.9, 0.9)
+    return np.asarray(gate * sigmoid(1.7 * gate) * (linear + 0.5))
+
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0), "silu": lambda x: x * sigmoid(x), "gelu": gelu, "identity": lambda x: x,
+    "swiglu": swiglu,
+}  # fmt: skip
+SWIGLU = ", swiglu_fusion = 1, swiglu_limit = 0.9, activation_alpha = 1.7, activation_beta = 0.5"
+
+
+@pytest.mark.parametrize("k", [1, 2])
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_experts_inside_of_an_operator(name: str, k: int) -> None:
+    """A token that is not routed to an expert counts as 0; what NumPy makes of all is what the operator returns."""
+    halves = {"w": rand(EXPERTS, 2 * HIDDEN, 7), "b": rand(EXPERTS, 2 * HIDDEN)}
+    more, weights = (SWIGLU, EXPERT_WEIGHTS | halves) if name == "swiglu" else ("", EXPERT_WEIGHTS)
+    nodes = f'y = com.microsoft.MoE<k = {k}, activation_type = "{name}"{more}>(x, r, w, b, v, c)'
+    proto = model(f"(float[N, 7] x, float[N, {EXPERTS}] r) => (float[] y) {{ {nodes} }}", weights, also=MICROSOFT)
+    x = rand(TOKENS, 7, seed=1)
+    feeds = {"x": x, "r": SCORES}
+    routed = np.zeros((TOKENS, EXPERTS, 1))
+    np.put_along_axis(routed[:, :, 0], np.argsort(-SCORES, axis=1)[:, :k], 1, axis=1)
+    before = np.einsum("ti,eoi->teo", x.astype(np.float64), weights["w"]) + weights["b"]
+    after = ACTIVATIONS[name](before)
+    result = np.einsum("tei,eoi->teo", after, weights["v"]) + weights["c"]
+    shares = np.exp(SCORES) / np.exp(SCORES).sum(axis=1, keepdims=True)
+    expected = (result * shares[:, :, None] * routed).sum(axis=1)
+    np.testing.assert_allclose(run(proto, feeds)[0], expected, rtol=1e-4, atol=1e-5)
+
+    layers = audited(proto, feeds, batch_size=6).layers
+    shown = before if name == "swiglu" else after
+    assert_means(layers["w"].mean_activation, (shown * routed).reshape(TOKENS, -1))
+    assert_means(layers["v"].mean_activation, (result * routed).reshape(TOKENS, -1))
+    assert_outputs_stay(proto, feeds)
+
+
+def test_an_expert_that_is_never_asked_is_dead() -> None:
+    nodes = 'y = com.microsoft.MoE<k = 1, activation_type = "silu">(x, r, w, b, v, c)'
+    graph = f"(float[N, tokens, 7] x, float[all, {EXPERTS}] r) => (float[] y) {{ {nodes} }}"
+    proto = model(graph, EXPERT_WEIGHTS, also=MICROSOFT)
+    scores = rand(18, EXPERTS) - 99 * (np.arange(EXPERTS) == 2).astype(np.float32)
+    dead = wua.analyze(proto, {"x": rand(18, 1, 7), "r": scores}).layers["w"].dead_neurons
+    assert dead == tuple(range(2 * HIDDEN, 3 * HIDDEN))
+
+
+def test_experts_that_are_not_computed_beside_their_operator_are_told() -> None:
+    nodes = 'y = com.microsoft.MoE<k = 1, activation_type = "silu">(x, r, w, , v)'
+    proto = model(
+        f"(float[N, 3] x, float[N, {EXPERTS}] r) => (float[] y) {{ {nodes} }}",
+        {"w": rand(EXPERTS, 2**14 + 1, 3), "v": rand(EXPERTS, 3, 2**14 + 1)},
+        also=MICROSOFT,
+    )
+    audit = wua.analyze(proto, {"x": rand(TOKENS, 3), "r": SCORES})
+    reasons = {each["name"]: each["reason"] for each in audit.coverage["unrecorded"]}
+    assert reasons.keys() == {"w", "v"}
+    assert all(
+        reason.endswith("its 65,540 neurons are too many to compute all of them for every token")
+        for reason in reasons.values()
+    )

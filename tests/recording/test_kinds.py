@@ -155,11 +155,6 @@ MISSING: dict[str, tuple[str, dict[str, Any], str]] = {
         {"w": integers(7, 3)},
         "the scale of what it multiplies is unknown",
     ),
-    "experts inside of an operator": (
-        'y = com.microsoft.MoE<k = 1, activation_type = "relu">(x, r, w, , v)',
-        {"w": rand(2, 5, 7), "v": rand(2, 7, 5)},
-        "the operator for a mixture of experts keeps",
-    ),
 }
 
 

@@ -145,7 +145,8 @@ def _layer(name: str, uses: list[Use], model: Model, activation: str) -> Layer:
 def _activation(use: Use, model: Model, activation: str) -> Activation:
     if use.reads == "after":
         return follow(use.output, use.output_axes, model, activation, use.quantization)
-    if use.side is not None:
+    hidden = activation == "pre" and use.function is not None
+    if use.side is not None and not hidden:
         return Activation(
             value=use.side.value,
             axes=use.side.axes,
@@ -154,7 +155,6 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
             lookups=use.reads == "lookups",
             side=use.side,
         )
-    hidden = activation == "pre" and use.function is not None
     reading = Activation(
         value=use.output,
         axes=use.output_axes,

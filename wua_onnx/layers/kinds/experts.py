@@ -1,6 +1,7 @@
 """Mixtures of experts in one operator. Canonical weight: (in, experts * out), the neurons of one expert together.
 
-The operator holds the experts and does not show what they compute, so the activation of their neurons is not read.
+The operator holds the experts and does not show what they compute. Real numbers are computed a second time beside it
+(`mixture`); of experts in a few bits the activation is not read.
 https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
 """
 
@@ -13,6 +14,7 @@ from functools import partial
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers import mixture
 from wua_onnx.layers.dequantize import in_blocks, parameter, shape_of, unpacked, unreadable
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
@@ -24,7 +26,7 @@ _MICROSOFT = "com.microsoft"
 
 
 @layer_kind("MoE", domain=_MICROSOFT)
-def mixture(node: NodeView) -> Iterator[Use | str]:
+def experts(node: NodeView) -> Iterator[Use | str]:
     """Two or three matrices (experts, out, in): fc1 and fc3 read the tokens, fc2 what the experts made of them."""
     for index, name in ((2, "fc1"), (4, "fc2"), (6, "fc3")):
         if node.input(index) in node.model.constants:
@@ -33,7 +35,7 @@ def mixture(node: NodeView) -> Iterator[Use | str]:
 
 
 @layer_kind("QMoE", domain=_MICROSOFT)
-def quantized_mixture(node: NodeView) -> Iterator[Use | str]:
+def quantized_experts(node: NodeView) -> Iterator[Use | str]:
     """The same in a few bits, several in a byte along the inputs, with a scale for each row or block of it."""
     kind = node.attr("quant_type", b"int")
     text = kind.decode("utf-8", "replace") if isinstance(kind, bytes) else str(kind)
@@ -78,6 +80,8 @@ def _whole(node: NodeView, source: WeightSource, shape: tuple[int, ...], name: s
     experts, out, inner = shape
     value = node.input(0) if name != "fc2" else None
     rank = len(value.shape) if value is not None and value.shape is not None else 2
+    problem = mixture.unread(node, experts * out)
+    named = name == "fc1" and problem is None
     return Use(
         node=node,
         kind="experts",
@@ -87,7 +91,9 @@ def _whole(node: NodeView, source: WeightSource, shape: tuple[int, ...], name: s
         output=node.node.outputs[0],
         output_axes=(),
         reads="nothing",
-        unread=UNREAD,
+        unread=f"{UNREAD}: {problem or 'the rank of its tokens is unknown'}",
+        side=mixture.side(node, name, experts * out) if problem is None else None,
+        function=mixture.FUNCTIONS[mixture.function_of(node)] if named else None,
         features=Features(value=value, axes=(rank - 1,), spread=_per_row) if value is not None else None,
         parameter=name,
     )
