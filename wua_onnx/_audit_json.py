@@ -31,7 +31,7 @@ def read_audit(path: str | Path) -> Json:
     """
     data = read_result(path)
     if "schema_version" not in data:
-        raise DataError(f"{path}: {_EXPECTED}, got that of a cost report")
+        raise DataError(f"{visible(path)}: {_EXPECTED}, got that of a cost report")
     return data
 
 
@@ -44,16 +44,16 @@ def read_result(path: str | Path) -> Json:
     try:
         data = json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
-        problem = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(f"{path}: expected the JSON of an audit, got {problem}") from error
+        problem = error.strerror if isinstance(error, OSError) and error.strerror else visible(error, 300)
+        raise DataError(f"{visible(path)}: expected the JSON of an audit, got {problem}") from None
     if isinstance(data, dict) and "schema_version" not in data and {"by_node", "macs"} <= data.keys():
         return data
     if not isinstance(data, dict) or "schema_version" not in data:
-        raise DataError(f"{path}: {_EXPECTED}, got something else")
+        raise DataError(f"{visible(path)}: {_EXPECTED}, got something else")
     data = _upgraded(path, data)
     missing = [part for part in _PARTS if part not in data]
     if missing:
-        raise DataError(f"{path}: expected the JSON of an audit, got one without {', '.join(missing)}")
+        raise DataError(f"{visible(path)}: expected the JSON of an audit, got one without {', '.join(missing)}")
     return data
 
 

@@ -187,6 +187,7 @@ def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Se
     found = {name: measured(layer, name, statistics, memory) for name in criteria if can_score(layer, name, statistics)}
     first = next(iter(found.values()), None)
     dead = None if first is None else _dead(layer, statistics, first.neurons)
+    beyond = max((each.beyond_memory or 0 for each in found.values()), default=0)
     return {
         "mean_activation": _summary(means, statistics),
         "dead": None if dead is None else dead[:LISTED_DEAD],
@@ -194,6 +195,7 @@ def _scored(layer: Layer, statistics: tuple[NeuronStatistics, ...], criteria: Se
         "always_on": _always_on(layer, statistics),
         "non_finite": max((each.metrics.non_finite for each in found.values()), default=0),
         "criteria": {name: _criterion(layer, each) for name, each in found.items()},
+        **({"beyond_memory": beyond} if beyond else {}),
     }
 
 

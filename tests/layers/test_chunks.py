@@ -12,6 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+import wua_onnx as wua
 from wua_onnx.importance.measured import Memory, _in_slabs, measured
 from wua_onnx.layers import Layer, find_layers
 from wua_onnx.layers.chunks import read_slab, slabs
@@ -162,6 +163,12 @@ def test_blocks_of_rows_are_not_cut(tmp_path: Path) -> None:
     text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 0, block_size = 4>(w, s)
         y = MatMul(x, d) }"""
     assert slabs(in_parts(text, weights, tmp_path), 100) is None
+    audit = wua.analyze(tmp_path / "one.onnx", memory=2**12)
+    (layer,) = audit.to_dict()["layers"]
+    assert layer["beyond_memory"] == 20 * _IN * _OUT
+    assert "read whole, 38.3 KiB at once: more than" in audit.to_markdown()
+    (layer,) = wua.analyze(tmp_path / "one.onnx").to_dict()["layers"]
+    assert "beyond_memory" not in layer
 
 
 @pytest.mark.parametrize("build", BUILDERS)

@@ -39,6 +39,7 @@ class Measured:
         neurons: sum of the importances of each neuron, shape (neurons,).
         heat_map: a picture of them; None where there is nothing to be seen.
         gates: of a recurrent weight; none for other kinds.
+        beyond_memory: bytes that it took at once where the budget is smaller and the weight is only read whole.
     """
 
     metrics: LayerMetrics
@@ -47,6 +48,7 @@ class Measured:
     neurons: Array
     heat_map: HeatMap | None
     gates: tuple[Gate, ...]
+    beyond_memory: int | None = None
 
 
 class Memory:
@@ -89,7 +91,8 @@ def measured(layer: Layer, name: str, statistics: Sequence[NeuronStatistics], me
             with memory.take(memory.budget // 2):
                 return _in_slabs(layer, name, statistics, pieces)
     with memory.take(needed):
-        return _whole(layer, name, statistics)
+        found = _whole(layer, name, statistics)
+    return replace(found, beyond_memory=needed) if needed > memory.budget else found
 
 
 def _whole(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> Measured:

@@ -220,6 +220,8 @@ def _notes(layer: Json) -> list[str]:
         notes.append(f"used {n.count(layer['uses'])} times")
     if layer.get("non_finite"):
         notes.append(f"{n.count(layer['non_finite'])} NaN or Inf")
+    if layer.get("beyond_memory"):
+        notes.append(f"read whole, {n.size(layer['beyond_memory'])} at once: more than `memory`")
     return notes
 
 
