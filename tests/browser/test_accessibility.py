@@ -14,7 +14,7 @@ from selenium import webdriver
 
 from wua_onnx.report.html import render
 
-from .pages import many, open_page, sample
+from .pages import checked, many, open_page, sample
 
 AXE = "axe-core@4.14.1"
 DIGEST = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # SHA-256 of its axe.min.js
@@ -62,12 +62,13 @@ axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many"])
+@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many", "checked"])
 def test_axe_finds_nothing(
     browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str, width: int
 ) -> None:
     page = tmp_path / "page.html"
-    page.write_text(render(many(211) if name == "many" else sample(name)), encoding="utf-8")
+    made = {"many": lambda: many(211), "checked": checked}
+    page.write_text(render(made.get(name, lambda: sample(name))()), encoding="utf-8")
     open_page(browser, page, scheme=scheme, width=width)
     browser.execute_script(axe)
     browser.set_script_timeout(120)

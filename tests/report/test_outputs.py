@@ -163,7 +163,7 @@ def test_audit_of_nothing_renders() -> None:
 def test_many_modules_are_folded() -> None:
     audit = digits()
     audit["cost"]["by_module"] = [{**audit["cost"]["by_module"][1], "path": f"m{i}"} for i in range(43)]
-    assert "3 more modules" in render(audit)
+    assert "28 more modules" in render(audit)
     assert "3 more modules" in to_markdown(audit)
 
 
