@@ -12,10 +12,26 @@ from .graphs import Array, model, rand
 STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 11, 7
 
 # The gates in the order that frameworks store them in (Keras i f c o, PyTorch r z n), by their place in that of ONNX.
-ORDERS = {"LSTM": (0, 2, 3, 1), "GRU": (1, 0, 2), "GRU reset before": (0, 1, 2), "RNN": (0,)}
+ORDERS = {
+    "LSTM": (0, 2, 3, 1),
+    "LSTM with peepholes": (0, 2, 3, 1),
+    "GRU": (1, 0, 2),
+    "GRU reset before": (0, 1, 2),
+    "RNN": (0,),
+}
 _LSTM = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) b = Add(a, bias)
     gi, gf, gc, go = Split<axis = -1, num_outputs = 4>(b) i = Sigmoid(gi) f = Sigmoid(gf) t = Tanh(gc) o = Sigmoid(go)
     fc = Mul(f, c) it = Mul(i, t) c1 = Add(fc, it) m = Tanh(c1) h1 = Mul(o, m)"""
+# Peepholes: the gates see the memory, too, each unit its own; the output gate sees the new one.
+_PEEPHOLES = (
+    _LSTM.replace(
+        "i = Sigmoid(gi) f = Sigmoid(gf)",
+        """ci = Mul(c, peep_i) ai = Add(gi, ci) i = Sigmoid(ai)
+    cf = Mul(c, peep_f) af = Add(gf, cf) f = Sigmoid(af)""",
+    )
+    .replace("o = Sigmoid(go)", "")
+    .replace("m = Tanh(c1)", "co = Mul(c1, peep_o) ao = Add(go, co) o = Sigmoid(ao) m = Tanh(c1)")
+)
 # The next state as PyTorch computes it: (h - n) z + n.
 _GRU = """p = MatMul(e, k) pb = Add(p, bias) q = MatMul(h, u) qb = Add(q, bias_r)
     pr, pz, pn = Split<axis = -1, num_outputs = 3>(pb) qr, qz, qn = Split<axis = -1, num_outputs = 3>(qb)
@@ -28,7 +44,7 @@ _GRU_BEFORE = """p = MatMul(e, k) pb = Add(p, bias) pz, pr, pn = Split<axis = -1
     az = Add(pz, qz) z = Sigmoid(az) ar = Add(pr, qr) r = Sigmoid(ar) rh = Mul(r, h) qn = MatMul(rh, un)
     an = Add(pn, qn) n = Tanh(an) y = Sub(one, z) zh = Mul(z, h) yn = Mul(y, n) h1 = Add(zh, yn)"""
 _RNN = "p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) b = Add(a, bias) h1 = Tanh(b)"
-CELLS = {"LSTM": _LSTM, "GRU": _GRU, "GRU reset before": _GRU_BEFORE, "RNN": _RNN}
+CELLS = {"LSTM": _LSTM, "LSTM with peepholes": _PEEPHOLES, "GRU": _GRU, "GRU reset before": _GRU_BEFORE, "RNN": _RNN}
 FORMS = ("loop", "loop that carries weights", "scan", "unrolled", "input before", "unrolled, input before")
 
 
@@ -56,21 +72,29 @@ def operator(cell: str) -> onnx.ModelProto:
     """Return the layer as one operator; it returns the hidden state of every step."""
     weights, op = Weights.of(cell), cell.split()[0]
     linear = ", linear_before_reset = 1" if cell == "GRU" else ""
+    peepholes = _peepholes(cell)
     return model(
         f"(float[{STEPS}, N, {INPUTS}] x) => (float[] y) "
-        f"{{ s = {op}<hidden_size = {HIDDEN}{linear}>(x, w, r, b) y = Squeeze(s, one_axis) }}",
+        f"{{ s = {op}<hidden_size = {HIDDEN}{linear}>(x, w, r, b{', , , , p' * bool(peepholes)}) "
+        "y = Squeeze(s, one_axis) }",
         {
             "w": weights.w[None],
             "r": weights.r[None],
             "b": np.concatenate([weights.wb, weights.rb])[None],
             "one_axis": np.array([1]),
+            **({"p": np.concatenate(list(peepholes.values()))[None]} if peepholes else {}),
         },
     )
 
 
+def _peepholes(cell: str) -> dict[str, Array]:
+    """Return the peepholes in the order of ONNX."""
+    return {f"peep_{g}": rand(HIDDEN, seed=i) for i, g in enumerate("iof")} if "peepholes" in cell else {}
+
+
 def written_out(cell: str, form: str) -> onnx.ModelProto:
     """Return the same layer in elementary operators, its gates in the order of a framework."""
-    text, states = CELLS[cell], ["h", "c"] if cell == "LSTM" else ["h"]
+    text, states = CELLS[cell], ["h", "c"] if cell.startswith("LSTM") else ["h"]
     project, width = "xs = Identity(x)", INPUTS
     if "input before" in form:  # the product with the input, for all steps at once
         project, width = "xs = MatMul(x, k)", len(ORDERS[cell]) * HIDDEN
@@ -100,6 +124,7 @@ def _initializers(cell: str) -> dict[str, Array]:
         "one": np.float32(1),
         "nought": np.float32(0),
         "steps": np.array(STEPS),
+        **_peepholes(cell),
         "axis": np.array([0]),
         **{name: np.array([number]) for name, number in numbers.items()},
     }

@@ -182,6 +182,14 @@ def test_what_is_no_known_cell_stays_dense(name: str) -> None:
     assert_outputs_unchanged(proto, {"x": data()})
 
 
+def test_a_state_that_decays_is_no_peephole() -> None:
+    """What the state is multiplied with shifts no gate there: it is added behind the function."""
+    body = "p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a) d = Mul(h, decay) h1 = Add(n, d)"
+    weights = {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)}
+    proto = scan(body, {**weights, "decay": rand(HIDDEN)}, ("h",))
+    assert shapes(proto) == {name: ("dense", weight.shape) for name, weight in weights.items()}
+
+
 def test_two_branches_that_are_added_are_no_recurrence() -> None:
     graph = (
         "(float[N, 5] x, float[N, 7] z) => (float[] y) { p = MatMul(x, k) q = MatMul(z, u) a = Add(p, q) y = Tanh(a) }"

@@ -1,7 +1,8 @@
 """What the operators of one step of a recurrence compute, on random numbers.
 
 Products with constants and states are random, a number for each column, the same for all samples. Constant shifts
-along the columns are biases, which only shift a gate; they are left out.
+along the columns are biases, which only shift a gate; they are left out, and so are peepholes, which shift it by a state
+times a constant.
 """
 
 from __future__ import annotations
@@ -136,14 +137,26 @@ class StepValues:
         return moved(node, output, arrays, numbers)
 
     def _operand(self, node: NodeView, value: ir.Value, depth: int) -> Draws:
-        """Return an operand of an elementwise operator; a bias is 0, and so is what a state before was made into."""
+        """Return an operand of an elementwise operator; biases and peepholes are 0, and so are initial states."""
         shape = self.graph.sizes.shape(value)
+        if shape is not None and node.op_type in _SUMS and self._is_peephole(value, node):
+            return (np.zeros(shape),) * _DRAWS
         if value in self.model.constants and shape is not None and np.prod(shape) > 1:
             if node.op_type in _SUMS:
                 return (np.zeros(shape),) * _DRAWS
             if node.op_type == "Mul" and len(shape) > 1:  # an initial state
                 return self._state(value)
         return self._value(value, depth)
+
+    def _is_peephole(self, value: ir.Value, node: NodeView) -> bool:
+        """Return whether `value`, an operand of the sum `node`, is a product with constants that shifts a gate."""
+        producer = value.producer()
+        if producer is None or producer.domain or producer.op_type != "Mul":
+            return False
+        shapes = [self.graph.sizes.shape(each) for each in producer.inputs if each in self.model.constants]
+        others = [each for each in node.node.inputs if each is not None and each is not value]
+        along_units = any(shape is not None and np.prod(shape) > 1 for shape in shapes)
+        return along_units and any(self._leads_to_a_product(each) for each in others)
 
     def _value(self, value: ir.Value | None, depth: int) -> Draws:
         """Return what is known of a value; random numbers for a state that is not."""
