@@ -95,6 +95,17 @@ OPERATORS = (
     _text("reason", "reason", right=False, narrow=False),
 )
 
+HEADS = (
+    _text("attention", "name", right=False),
+    _text("heads", "heads"),
+    _text("effective", "effective"),
+    _text("strongest", "strongest"),
+    _text("weakest", "weakest"),
+    _text("most alike", "alike", narrow=False),
+    Column(title="dead", cell=lambda row: Cell(text=row.dead, style="severe" if row.some_dead else "")),
+    _text("share of each head, %", "shares", right=False, narrow=False),
+)
+
 MODULES = (
     Column(title="module", cell=_indented, right=False),
     _text("nodes", "count"),

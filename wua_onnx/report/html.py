@@ -48,7 +48,7 @@ def render(audit: Mapping[str, Any]) -> str:
         figures=figures_of(audit),
         details=detail_figures(audit),
         charts=charts_of(audit),
-        columns={"work": WORK, "energy": ENERGY, "operators": OPERATORS, "nodes": NODES},
+        columns={"heads": columns.HEADS, "work": WORK, "energy": ENERGY, "operators": OPERATORS, "nodes": NODES},
         layers=layers_view(audit, view.layers),
         importance=importance_view(audit),
         activations=activations_view(audit),

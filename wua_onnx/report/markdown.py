@@ -36,6 +36,7 @@ def to_markdown(audit: Mapping[str, Any]) -> str:
         "\n".join(map(_finding, view.findings)) or "No rule found anything to change.",
         f"## Layers (importance by {escape(view.criterion)})",
         _cut(columns.LAYERS, view.layers, _SHOWN_LAYERS, "layers"),
+        *_heads(view),
         f"## Cost by operator{f', {view.cost.per}' if view.cost.per else ''}",
         table(columns.OPERATORS, view.cost.operators),
         "## Cost by module",
@@ -62,6 +63,10 @@ def _finding(finding: FindingRow) -> str:
     saving = f" Saves {finding.saving}." if finding.saving else ""
     words = f"({finding.rule}): {finding.evidence} → {finding.action}.{saving} ({finding.confidence})"
     return f"- **{finding.severity}** **{escape(finding.where)}** {escape(words)}"
+
+
+def _heads(view: Page) -> list[str]:
+    return ["## Heads of attention", table(columns.HEADS, view.heads)] if view.heads else []
 
 
 def _training(view: TrainingView | None) -> list[str]:

@@ -43,6 +43,9 @@ def print_audit(audit: Mapping[str, Any], console: Console | None = None) -> Non
     section(console, "Findings", _findings(view.findings))
     if view.layers:
         section(console, f"Layers, importance by {view.criterion}", table(columns.LAYERS, view.layers, console))
+    if view.heads:
+        title = f"Heads of attention, shares of importance by {view.criterion}"
+        section(console, title, table(columns.HEADS, view.heads, console))
     section(console, f"Cost by operator{_per(view)}", table(columns.OPERATORS, view.cost.operators, console))
     if view.training:
         section(console, "Training and energy", _training(view.training, console))

@@ -10,6 +10,7 @@ from wua_onnx._text import visible
 from wua_onnx.errors import WuaError
 from wua_onnx.report import numbers as n
 from wua_onnx.report.charts_tree import of_a_sample, rows_of_a_sample
+from wua_onnx.report.heads import AttentionRow, attention_rows
 from wua_onnx.report.method import Fact, MethodView, constant_nodes, method_of, unused_nodes
 from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, modules_of, shape
 from wua_onnx.report.training_view import TrainingView, training_view
@@ -50,6 +51,7 @@ class Page:
     findings: tuple[FindingRow, ...]
     criterion: str
     layers: tuple[LayerRow, ...]
+    heads: tuple[AttentionRow, ...]
     cost: CostView
     training: TrainingView | None
     method: MethodView
@@ -77,6 +79,7 @@ def page(audit: Json) -> Page:
         findings=finding_rows(audit["findings"], layers),
         criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
         layers=tuple(layer_row(layer, index, macs, modules) for index, layer in enumerate(layers)),
+        heads=attention_rows(audit.get("attention") or ()),
         cost=cost_view(audit["cost"]),
         training=training_view(audit),
         method=method,
