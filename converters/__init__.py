@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wua_onnx.errors import ConversionError
 
 from ._factory import Recipe, build
-from ._kinds import Kind, kind_of, stands_on_torch
+from ._kinds import Kind, kind_of
 from ._quiet import telling
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any]) -> tuple[Draft, str]
         model = Path(model)
         if not model.exists():
             raise ConversionError(f"{model}: expected {kind.value}, got no such file")
-    if kind in _PYTORCH or (kind is Kind.KERAS_MODEL and stands_on_torch(model)):
+    if kind in _PYTORCH:
         from .from_pytorch import draft_pytorch
 
         stated = {n: s for n, s in dims.items() if isinstance(s, tuple) and any(isinstance(d, str) for d in s)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import os
-import sys
 from pathlib import Path
 
 from ._factory import Recipe, is_factory
@@ -78,9 +77,3 @@ def _may_be_onnx(path: Path) -> bool:
         return False
     with path.open("rb") as file:
         return file.read(1) != b"\x0a"
-
-
-def stands_on_torch(model: object) -> bool:
-    """Return whether a Keras model stands on Keras's PyTorch backend: it is then a torch.nn.Module as well."""
-    torch = sys.modules.get("torch")
-    return torch is not None and isinstance(model, torch.nn.Module)

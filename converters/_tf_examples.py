@@ -28,7 +28,7 @@ def arrays_for(specs: tuple[Any, ...], X: Any, dims: Dims, where: str) -> list[A
         generator = np.random.default_rng(0)
         return [_random(spec, dims, generator) for spec in specs]
     block = _examples.first_block(X)
-    values = _ordered(block, specs, where)
+    values = ordered(block, specs, where)
     for value, spec in zip(values, specs, strict=True):
         _check(value, spec, where)
     samples = _examples.samples_in(tuple(values)) or 1
@@ -37,7 +37,7 @@ def arrays_for(specs: tuple[Any, ...], X: Any, dims: Dims, where: str) -> list[A
     return [value.astype(spec.dtype.as_numpy_dtype) for value, spec in zip(few, specs, strict=True)]
 
 
-def _ordered(block: _examples.Block, specs: tuple[Any, ...], where: str) -> list[Array]:
+def ordered(block: _examples.Block, specs: tuple[Any, ...], where: str) -> list[Array]:
     """Return the arrays of the block in the order of the inputs; one more than those is the labels."""
     names = [spec.name for spec in specs]
     if isinstance(block, dict):
@@ -77,5 +77,5 @@ def _random(spec: Any, dims: Dims, generator: np.random.Generator) -> Array:
 
 def plain(value: Any) -> Array:
     """Return a tensor as an array; NumPy has no bfloat16, its values are those of float32."""
-    array = np.asarray(value)
+    array = _examples.as_array(value)
     return array.astype(np.float32) if array.dtype.name == "bfloat16" else array

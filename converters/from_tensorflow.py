@@ -15,6 +15,7 @@ from ._base import Draft, Example, Module
 from ._check import Layers
 from ._factory import Recipe
 from ._keras_rebuild import draft_rebuilt
+from ._keras_torch import draft_on_torch
 from ._kinds import Kind
 from ._quiet import converting
 from ._tf_examples import Array, Dims, arrays_for, plain
@@ -64,9 +65,7 @@ def draft_keras(model: Any, X: Any, dims: Dims, where: str) -> Draft:
     """
     backend = _keras.backend()
     if backend == "torch":
-        from .from_pytorch import draft_pytorch
-
-        return draft_pytorch(Kind.KERAS_MODEL, model, X)[0]
+        return draft_on_torch(model, X, dims, where)
     if backend == "jax":
         return draft_rebuilt(model, X, dims, where)
     if backend != "tensorflow":

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -182,16 +179,3 @@ def test_beyond_tolerance_the_first_layer_that_differs_is_named(
     monkeypatch.setattr(from_tensorflow, "translate", wrong)
     with pytest.raises(ConversionError, match=r"The first layer that differs is 'first', by"):
         to_onnx(saved[0], tmp_path / "m.onnx", samples(4, 6, 6, 2))
-
-
-def test_keras_on_the_pytorch_backend(tmp_path: Path) -> None:
-    code = (
-        "import keras, numpy as np; from wua_onnx.converters import to_onnx\n"
-        "block = keras.Sequential([keras.layers.Dense(3, name='inner')], name='block')\n"
-        "model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(7, name='outer', activation='gelu'), block])\n"
-        f"done = to_onnx(model, {str(tmp_path / 'm.onnx')!r}, np.random.rand(9, 5).astype('float32'))\n"
-        "print(done.framework, sorted(done.layer_names.values()), done.max_difference < 1e-5)"
-    )
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
-    assert done.stdout.strip() == "pytorch ['block/inner', 'outer'] True", done.stderr

@@ -1,0 +1,70 @@
+"""Keras on PyTorch: through PyTorch's exporter, or rebuilt on TensorFlow where that would lose something."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BEGIN = """
+import keras, numpy as np
+from keras import layers
+from wua_onnx.converters import to_onnx
+assert keras.config.backend() == "torch"
+X = np.random.default_rng(0).standard_normal((9, 5)).astype("float32")
+S = np.random.default_rng(0).standard_normal((9, 7, 5)).astype("float32")
+
+def sequential(shape, *parts):
+    return keras.Sequential([keras.Input(shape, name="x"), *parts])
+
+def branches():
+    a, b = keras.Input((5,), name="a"), keras.Input((7, 5), name="b")
+    flat = layers.Dense(2, name="third")(layers.Flatten()(b))
+    return keras.Model({"a": a, "b": b}, [layers.Dense(3, name="first")(a), flat], name="net")
+
+def show(model, X):
+    done = to_onnx(model, "m.onnx", X)
+    print(done.framework, *sorted(done.layer_names.values()), done.max_difference < 1e-2)
+"""
+
+
+def on_torch(code: str, folder: Path) -> list[str]:
+    """Return the lines that a Python of its own prints, with Keras on PyTorch."""
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", BEGIN + code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_pytorch_exports_goes_through_pytorch(tmp_path: Path) -> None:
+    """Nested models; an LSTM, whose cell is no layer to its author; a file, and data with labels in it."""
+    code = """
+block = keras.Sequential([layers.Dense(3, name="inner")], name="block")
+show(sequential((5,), layers.Dense(7, name="outer", activation="gelu"), block), X)
+sequential((5,), layers.Dense(3, name="first"), layers.Dense(2, name="last")).save("m.keras")
+show("m.keras", {"x": X, "labels": np.arange(9)})
+show(sequential((7, 5), layers.LSTM(3, name="it")), S)
+"""
+    assert on_torch(code, tmp_path) == [
+        "pytorch block/inner outer True",
+        "pytorch first last True",
+        "pytorch it.kernel it.recurrent_kernel True",
+    ]
+
+
+def test_what_pytorch_would_lose_is_rebuilt(tmp_path: Path) -> None:
+    """Several inputs; no data; half precision; what PyTorch's exporter refuses, here since X does not fit."""
+    code = """
+show(branches(), {"b": S, "a": X})
+show(sequential((5,), layers.Dense(3, name="a", dtype="mixed_float16"), layers.Dense(2, name="b")), None)
+try:
+    show(sequential((5,), layers.Dense(3)), S)
+except Exception as error:
+    print(error)
+"""
+    inputs, mixed, refused = on_torch(code, tmp_path)
+    assert inputs == "keras first third True"
+    assert mixed == "keras a b True"
+    assert "input 'x': expected float32 (None, 5), got float32 [9, 7, 5]" in refused
