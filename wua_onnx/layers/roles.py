@@ -17,6 +17,7 @@ _MOST = 1000  # nodes looked at for one parameter
 _BIASES = frozenset(
     {("Conv", 2), ("Gemm", 2), ("ConvTranspose", 2), ("DeformConv", 3), ("LSTM", 3), ("GRU", 3), ("RNN", 3)}
     | {("QLinearConv", 8), ("FusedConv", 2), ("FusedGemm", 2), ("NhwcConv", 2), ("NhwcFusedConv", 2), ("QGemm", 6)}
+    | {("SkipLayerNormalization", 4), ("SkipSimplifiedLayerNormalization", 3), ("SkipGroupNorm", 4)}
     | {("DynamicQuantizeLSTM", 3), ("BiasGelu", 1), ("ConvTransposeWithDynamicPads", 3), ("AttnLSTM", 3)}
 )
 _NORMALISATION = "scale, shift or statistics of a normalisation"
@@ -60,6 +61,9 @@ _NAMES = (
 _INPUTS = {
     "Attention": "input weights bias mask_index past attention_bias",
     "BiasDropout": "data bias residual",
+    "DecoderMaskedMultiHeadAttention": "query key value mask_index attention_bias past_key past_value "
+    "past_sequence_length beam_width cache_indirection bias",
+    "DecoderMaskedSelfAttention": "input weights bias mask_index past attention_bias",
     "DynamicQuantizeLSTM": "X W R B sequence_lens initial_h initial_c P W_scale W_zero_point R_scale R_zero_point",
     "DynamicQuantizeMatMul": "A B b_scale b_zero_point bias",
     "FastGelu": "X bias",
@@ -72,6 +76,8 @@ _INPUTS = {
     "MatMulNBits": "A B scales zero_points g_idx bias",
     "MoE": "input router_probs fc1 fc1_bias fc2 fc2_bias fc3 fc3_bias",
     "MultiHeadAttention": "query key value bias key_padding_mask attention_bias past_key past_value",
+    "PackedAttention": "input weights bias token_offset cumulative_sequence_length attention_bias",
+    "PackedMultiHeadAttention": "query key value bias token_offset cumulative_sequence_length attention_bias",
     "QAttention": "input weight bias input_scale weight_scale mask_index input_zero_point weight_zero_point past",
     "QGemm": "A a_scale a_zero_point B b_scale b_zero_point C y_scale y_zero_point",
     "QLinearConv": "x x_scale x_zero_point w w_scale w_zero_point y_scale y_zero_point B",
