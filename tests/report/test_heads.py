@@ -65,7 +65,7 @@ def test_the_terminal_shows_what_fits(width: int, shares: bool) -> None:
 
 def test_page_and_markdown_have_them_and_escape_names() -> None:
     audit = {**transformer(), "attention": [block([3.0, 1.0], name="<b>a|b")]}
-    page, markdown = render(audit), to_markdown(audit)
+    page, markdown = render(audit).replace("\u00a0", " "), to_markdown(audit)
     assert "head 0, 75.0 %" in page
     assert "&lt;b&gt;a|b" in page
     assert "| \\<b\\>a\\|b | 2 |" in markdown
