@@ -283,6 +283,20 @@ def microsoft_packed() -> Case:
     return case(nodes + PROJECT_OUT, weights, also=MICROSOFT)
 
 
+def microsoft_integers() -> Case:
+    """QAttention of com.microsoft: the same of integers."""
+    packed = np.concatenate([APART["wq"], APART["wk"], APART["wv"]], axis=1)
+    weights = {
+        "w": np.rint(packed / np.abs(packed).max() * 127).astype(np.int8),
+        "b": rand(3 * HIDDEN, seed=6),
+        **{"s": np.float32(0.03), "z": np.uint8(128), "ws": np.float32(np.abs(packed).max() / 127), "wz": np.int8(0)},
+        **{name: APART[name] for name in ("wo", "bo")},
+    }
+    nodes = f"""q = QuantizeLinear(x, s, z)
+        cm = com.microsoft.QAttention<num_heads = {HEADS}>(q, w, b, s, ws, , z, wz) """
+    return case(nodes + PROJECT_OUT, weights, also=MICROSOFT)
+
+
 def microsoft_multi_head(*, biased: bool) -> Case:
     """MultiHeadAttention of com.microsoft; it may add the bias itself."""
     if not biased:
@@ -335,6 +349,7 @@ WRITTEN: dict[str, Callable[[], Case]] = {
     "Attention-23, rank 4, rotary": lambda: operator(23, 4),
     "Attention-24, rank 4, rotary": lambda: operator(24, 4),
     "com.microsoft Attention": microsoft_packed,
+    "QAttention": microsoft_integers,
     "MultiHeadAttention": lambda: microsoft_multi_head(biased=False),
     "MultiHeadAttention with bias": lambda: microsoft_multi_head(biased=True),
     "GroupQueryAttention": lambda: microsoft_grouped(packed=False),

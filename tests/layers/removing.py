@@ -75,7 +75,7 @@ class Surgery:
     def _biases(self, block: AttentionBlock, part: str, layer: Layer, which: Array) -> Iterable[tuple[str, Array]]:
         node = layer.uses[0].node.node
         third = node.inputs[2] if len(node.inputs) > 2 else None
-        if node.op_type in ("Gemm", "Conv", "Attention") and third is not None:
+        if node.op_type in ("Gemm", "Conv", "Attention", "QAttention") and third is not None:
             yield str(third.name), which
         anchor = next(node for node in self.model.all_nodes() if node.name == block.node or _first(node) == block.node)
         if anchor.op_type == "MultiHeadAttention" and len(anchor.inputs) > 3 and anchor.inputs[3] is not None:
