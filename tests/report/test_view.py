@@ -260,3 +260,18 @@ def test_figures_of_a_free_batch_are_those_of_one_sample() -> None:
         assert shown[0] == shown[1] != []
     assert [row.macs for row in free.layers] == [row.macs for row in bound.layers]
     assert (free.cost.per, bound.cost.per) == ("of one sample", "")
+
+
+def test_checks_that_found_nothing_are_listed() -> None:
+    audit = digits()
+    rules = {finding["rule"] for finding in audit["findings"]}
+    assert rules
+    audit["checks"] = {**dict.fromkeys(rules, "what was found"), "fp64-weights": "Weights in 64 bits."}
+    assert [(fact.label, fact.value) for fact in page(audit).passed] == [("fp64-weights", "Weights in 64 bits.")]
+    assert page(digits()).passed == (), "older audits do not tell"
+
+
+def test_every_rule_says_what_it_looks_for() -> None:
+    checks = wua.analyze(Path(__file__).parents[2] / "examples" / "digits.onnx").to_dict()["checks"]
+    assert len(checks) > 10
+    assert [name for name, text in checks.items() if not text.endswith(".") or len(text) < 20] == []

@@ -3,6 +3,6 @@
 A rule is one function in a file of `rules`, registered by its decorator.
 """
 
-from wua_onnx.findings.registry import Evidence, Finding, find, rule_names
+from wua_onnx.findings.registry import Evidence, Finding, checks, find, rule_names
 
-__all__ = ["Evidence", "Finding", "find", "rule_names"]
+__all__ = ["Evidence", "Finding", "checks", "find", "rule_names"]

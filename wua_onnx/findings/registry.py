@@ -116,6 +116,12 @@ def rule_names() -> tuple[str, ...]:
     return tuple(_RULES)
 
 
+def checks() -> dict[str, str]:
+    """Return what each rule looks for, by its name."""
+    _load()
+    return {name: (rule.__doc__ or name).strip().splitlines()[0] for name, rule in _RULES.items()}
+
+
 def find(evidence: Evidence) -> list[Finding]:
     """Return the findings of all rules, gravest first, then by parameters saved."""
     _load()

@@ -49,6 +49,7 @@ class Page:
     tiles: tuple[Tile, ...]
     recording: str
     findings: tuple[FindingRow, ...]
+    passed: tuple[Fact, ...]
     criterion: str
     layers: tuple[LayerRow, ...]
     heads: tuple[AttentionRow, ...]
@@ -77,6 +78,7 @@ def page(audit: Json) -> Page:
         tiles=tiles_of(audit),
         recording=method.recording,
         findings=finding_rows(audit["findings"], layers),
+        passed=_passed(audit),
         criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
         layers=tuple(layer_row(layer, index, macs, modules) for index, layer in enumerate(layers)),
         heads=attention_rows(audit.get("attention") or ()),
@@ -84,6 +86,13 @@ def page(audit: Json) -> Page:
         training=training_view(audit),
         method=method,
     )
+
+
+def _passed(audit: Json) -> tuple[Fact, ...]:
+    """Return the rules that found nothing and what they looked for."""
+    found = {finding["rule"] for finding in audit["findings"]}
+    checks = (audit.get("checks") or {}).items()
+    return tuple(Fact(label=visible(rule), value=visible(text, 200)) for rule, text in checks if rule not in found)
 
 
 def check_version(audit: Json) -> None:
