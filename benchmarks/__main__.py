@@ -13,6 +13,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import report
+from benchmarks.large_graphs import LARGE
 from benchmarks.models import INPUTS, build
 
 COUNTS = ("count onnxsim", "count onnx-tool", "count onnx-opcounter", "onnx.load")
@@ -48,8 +50,10 @@ def main() -> None:
     """Measure everything and print one table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "wua_onnx_benchmarks")
-    parser.add_argument("--only", choices=("counts", "recording", "weights", "audits"), help="one part of the table")
-    parser.add_argument("--models", nargs="+", choices=INPUTS, default=[*INPUTS], help="some of the models")
+    parts = ("counts", "recording", "weights", "audits", "report")
+    parser.add_argument("--only", choices=parts, help="one part of the tables")
+    models = [*INPUTS, *LARGE]
+    parser.add_argument("--models", nargs="+", choices=models, default=models, help="some of the models")
     arguments = parser.parse_args()
     files = {name: file for name, file in build(arguments.cache).items() if name in arguments.models}
     table = Table(title="ratios from this run", title_justify="left", box=None, pad_edge=False)
@@ -75,7 +79,11 @@ def main() -> None:
     for name in AUDITED if arguments.only in (None, "audits") else ():
         if name in files:
             _row(table, name, "audit", measure("audit", files[name]), "", None)
-    Console(width=120).print(table)
+    if table.row_count:
+        Console(width=120).print(table)
+    if arguments.only in (None, "report"):
+        chosen = {n: f for n, f in report.files(arguments.cache, files).items() if n in arguments.models}
+        Console(width=140).print(report.table(chosen, arguments.cache))
 
 
 def _row(table: Table, model: str, task: str, found: Measured, against: str, base: Measured | None) -> None:

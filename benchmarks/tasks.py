@@ -172,10 +172,10 @@ def main(name: str, file: str, batch: str = "1") -> None:
         result = prepared()
         seconds.append(time.perf_counter() - started)
     seconds = seconds[1:] or seconds
-    print(json.dumps({"seconds": statistics.median(seconds), "peak": _peak(), "result": str(result)}))
+    print(json.dumps({"seconds": statistics.median(seconds), "peak": peak(), "result": str(result)}))
 
 
-def _peak() -> int:
+def peak() -> int:
     """Return the largest resident size of this process in bytes; getrusage would include that of its parent."""
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("VmHWM:"):
