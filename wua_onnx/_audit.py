@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from wua_onnx._attention import describe_attention
 from wua_onnx._duplicates import duplicates
 from wua_onnx._layer_audit import LiveLayer
 from wua_onnx._profiled import profiled
+from wua_onnx._recorded import check_recorded, fitting_batch, record, recording_json, recording_of, static
 from wua_onnx._result import SCHEMA_VERSION, Audit
 from wua_onnx._sources import Source, opened, with_sample
 from wua_onnx.cost import CostReport
@@ -19,20 +20,14 @@ from wua_onnx.cost.estimates import estimates
 from wua_onnx.diagrams.figure import graph_json
 from wua_onnx.diagrams.from_audit import neurons_json
 from wua_onnx.diagrams.links import links_json
-from wua_onnx.errors import DataError, RunError, WuaError
-from wua_onnx.importance.score import can_score
+from wua_onnx.errors import WuaError
 from wua_onnx.layers import Layers, find_layers
 from wua_onnx.layers.consumers import freed_by_neurons
-from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.model.load import Dims
 
 if TYPE_CHECKING:
     from wua_onnx.recording import Recorder, Recording
-    from wua_onnx.running import Data
-
-
-_LARGEST_BATCH = 256
 
 
 def analyze(
@@ -48,7 +43,7 @@ def analyze(
     batch_size: int | None = None,
     device: str = "cpu",
     recording: Recording | Recorder | str | Path | None = None,
-    statistics: Sequence[str] = (),
+    statistics: str | Sequence[str] = (),
     mask: str | bool | None = None,
     isolate: bool = False,
     profile: bool | str = False,
@@ -98,8 +93,13 @@ def analyze(
     criteria = (criterion,) if isinstance(criterion, str) else tuple(criterion)
     for name in criteria:
         importance.get(name)
+    if not criteria:
+        raise WuaError("criterion: expected at least one, got none")
     if activation not in ("post", "pre"):
         raise WuaError(f"activation: expected 'post' or 'pre', got {activation!r}")
+    if memory < 1:
+        raise WuaError(f"memory: expected a number of bytes above 0, got {memory}")
+    statistics = (statistics,) if isinstance(statistics, str) else tuple(statistics)
     X, sample = with_sample(X)
     with opened(model, sample, dims) as source:
         loaded = source.model
@@ -109,18 +109,18 @@ def analyze(
         options = {
             "statistics": {*statistics, *importance.recorded_for(criteria)},
             "batch_axis": batch_axis,
-            "batch_size": batch_size or fitting_batch(report, memory),
+            "batch_size": fitting_batch(report, memory) if batch_size is None else batch_size,
             "mask": mask,
             "device": device,
             "isolate": isolate,
         }
-        recorded, problem = recording_of(recording, loaded, layers), None
+        recorded, problem = recording_of(recording, loaded, layers, activation), None
         if recorded is None and data is not None and compute_activations:
-            recorded, problem = _record(loaded, layers, data, options, progress)
+            recorded, problem = record(loaded, layers, data, options, progress)
         if recorded is None:
-            criteria = _static(criteria)
+            criteria = static(criteria)
         else:
-            _check_recorded(recorded, layers, criteria)
+            check_recorded(recorded, layers, criteria)
         settings = {
             "criterion": list(criteria),
             "activation": activation,
@@ -176,58 +176,6 @@ def cost(
         return source.cost(dims, data, batch_axis)
 
 
-def recording_of(recording: Recording | Recorder | str | Path | None, model: Model, layers: Layers) -> Recording | None:
-    """Return what was recorded: from a recorder, from its result, or from the file it was saved to."""
-    from wua_onnx.recording import Recorder
-
-    if isinstance(recording, str | Path):
-        return Recorder.restore(model, recording, layers=layers.by_name).result()
-    return recording.result() if isinstance(recording, Recorder) else recording
-
-
-def fitting_batch(report: CostReport, memory: int) -> int | None:
-    """Return how many samples fit into `memory` bytes at the peak of a run; None where that is not known."""
-    peak = report.peak
-    return min(max(memory // max(peak, 1), 1), _LARGEST_BATCH) if isinstance(peak, int) else None
-
-
-def _check_recorded(recorded: Recording, layers: Layers, criteria: Sequence[str]) -> None:
-    """Raise WuaError where a recording that was given lacks what a criterion needs of every layer."""
-    known = [(layers.by_name[name], parts) for name, parts in recorded.layers.items() if name in layers.by_name]
-    for name in criteria:
-        if known and not any(can_score(layer, name, parts) for layer, parts in known):
-            needs = ", ".join(sorted(importance.recorded_for([name])))
-            raise WuaError(f"criterion {name!r}: expected a recording with the statistics {needs}, got one without")
-
-
-def _static(criteria: tuple[str, ...]) -> tuple[str, ...]:
-    """Return the criteria that need no recording; magnitude where none is left."""
-    return tuple(name for name in criteria if not importance.get(name).needs) or ("magnitude",)
-
-
-def _record(
-    model: Model, layers: Layers, data: Data, options: Mapping[str, Any], progress: Any
-) -> tuple[Recording | None, str | None]:
-    """Return the recording, or why there is none; one that a failure cut short is kept and says so."""
-    from wua_onnx.recording import Recorder
-    from wua_onnx.report.progress import reporting
-
-    try:
-        recorder = Recorder(model, layers=layers.by_name, **options)
-    except RunError as error:
-        return None, str(error)
-    with reporting(progress, data.samples) as tell:
-        try:
-            recorder.update(data, progress=tell)
-        except (RunError, DataError) as error:
-            if isinstance(error, DataError) and not recorder.samples:
-                raise
-            if not recorder.samples:
-                return None, str(error)
-            return recorder.result(), f"{error} (after {recorder.samples:,} samples)"
-    return recorder.result(), None
-
-
 def _assemble(
     source: Source,
     report: CostReport,
@@ -269,34 +217,16 @@ def _assemble(
         "settings": settings,
         "cost": report.to_dict(),
         "estimates": estimates(report),
-        "recording": _recording_json(recorded, problem),
+        "recording": recording_json(recorded, problem),
         "profile": profile,
         "totals": totals,
         "coverage": describe.describe_coverage(layers, recorded.missing if recorded is not None else {}),
         "layers": parts,
         "attention": attention,
+        "checks": findings.checks(),
         "findings": [finding.to_dict() for finding in findings.find(evidence)],
         "diagrams": {**links_json(source.model), "network": neurons_json(layers, statistics, parts)},
     }
     data["diagrams"]["graph"] = graph_json(data)
     live = {name: LiveLayer(layer, tuple(statistics.get(name, ()))) for name, layer in layers.by_name.items()}
     return Audit(data, live=live, cost=report)
-
-
-def _recording_json(recorded: Recording | None, problem: str | None) -> dict[str, Any] | None:
-    if recorded is None:
-        return None if problem is None else {"samples": 0, "batches": 0, "error": problem}
-    return {
-        "samples": recorded.samples,
-        "batches": recorded.batches,
-        "batch_size": recorded.batch_size,
-        "device": recorded.device,
-        "seconds": recorded.seconds,
-        "accuracy": recorded.correct / recorded.labelled if recorded.correct is not None else None,
-        "missing": dict(recorded.missing),
-        "mask": None if recorded.mask is None else clean(recorded.mask),
-        "unmasked": list(recorded.unmasked),
-        "mixes_samples": list(recorded.mixes_samples),
-        "precision": recorded.precision,
-        "error": problem,
-    }

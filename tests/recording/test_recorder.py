@@ -117,12 +117,6 @@ def test_a_device_that_is_not_there() -> None:
         Recorder(mlp(), device="tpu")
 
 
-@pytest.mark.parametrize("size", [0, -3])
-def test_a_batch_size_below_one(size: int) -> None:
-    with pytest.raises(DataError, match=f"batch_size: expected at least 1, got {size}"):
-        Recorder(mlp(), batch_size=size)
-
-
 def test_a_layer_whose_activation_has_no_rank_is_named() -> None:
     proto = model(
         "(float[N, 5] x, float[] z) => (float[] y) { a = MatMul(x, w) b = Relu(a) y = Gemm(b, v) m = MatMul(z, u) }",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import replace
+from numbers import Integral
 from typing import TypeAlias
 
 import onnx_ir as ir
@@ -158,8 +159,16 @@ def _value_of_the_model(activation: Activation) -> ir.Value | None:
 
 def checked(statistics: Iterable[str]) -> frozenset[str]:
     """Return what is recorded where `statistics` are asked for; DataError where one is not known."""
-    wanted = frozenset(statistics)
+    wanted = frozenset((statistics,) if isinstance(statistics, str) else statistics)
     unknown = sorted(wanted - set(STATISTICS))
     if unknown:
         raise DataError(f"statistics: expected some of {', '.join(STATISTICS)}, got {', '.join(map(repr, unknown))}")
     return wanted | {"mean"}
+
+
+def check_settings(batch_size: object, activation: str) -> None:
+    """Raise DataError where the size of a batch or the place of the neurons makes no sense."""
+    if batch_size is not None and not (isinstance(batch_size, Integral) and int(batch_size) >= 1):
+        raise DataError(f"batch_size: expected a whole number, at least 1, got {batch_size!r}")
+    if activation not in ("post", "pre"):
+        raise DataError(f"activation: expected 'post' or 'pre', got {activation!r}")

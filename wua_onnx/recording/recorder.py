@@ -16,7 +16,7 @@ from wua_onnx.model.load import load
 from wua_onnx.recording import saved
 from wua_onnx.recording.instrument import Instrumented, instrument
 from wua_onnx.recording.masks import find_mask
-from wua_onnx.recording.plan import Place, checked
+from wua_onnx.recording.plan import Place, check_settings, checked
 from wua_onnx.recording.reading import Reading, read
 from wua_onnx.recording.result import Recording, agreeing, first, joined, mixing, sample_axis
 from wua_onnx.recording.runner import Runner
@@ -65,7 +65,7 @@ class Recorder:
         *,
         layers: Mapping[str, Layer] | None = None,
         activation: str = "post",
-        statistics: Iterable[str] = (),
+        statistics: str | Iterable[str] = (),
         batch_axis: int = 0,
         batch_size: int | None = None,
         mask: str | bool | None = None,
@@ -80,18 +80,16 @@ class Recorder:
         self.statistics = checked(statistics)
         own = batch_symbol(self.model, batch_axis)
         self.fixed = isinstance(own, int)
-        if batch_size is not None and batch_size < 1:
-            raise DataError(f"batch_size: expected at least 1, got {batch_size}")
-        self.batch_size = own if isinstance(own, int) else batch_size or DEFAULT_BATCH
+        check_settings(batch_size, activation)
+        self.batch_size = own if isinstance(own, int) else int(batch_size or DEFAULT_BATCH)
         self.mask = None if mask is False else find_mask(self.model, mask if isinstance(mask, str) else None, own)
-        self.device, self.keep_outputs = device, keep_outputs
-        self._batch_axis, self._activation = batch_axis, activation
+        self.device, self.keep_outputs, self.activation, self._batch_axis = device, keep_outputs, activation, batch_axis
         self._sums = Sums(self.layers)
         self._kept: list[dict[str, Array]] = []
         self.samples = self.batches = self.correct = self.labelled = 0
         self.seconds = 0.0
-        self._runner = Runner(self._prepare, device, isolate=isolate)
         self.precision: str | None = None
+        self._runner = Runner(self._prepare, device, isolate=isolate)
         if run:
             self._runner.start()
 
@@ -166,7 +164,7 @@ class Recorder:
         Raises:
             DataError: the file cannot be written.
         """
-        head = {**saved.identity(self), "precision": self.precision}
+        head = saved.identity(self) | {"precision": self.precision}
         return saved.write(Path(path), head, saved.counters(self), self._sums.of(self._plan))
 
     def load(self, path: str | Path) -> None:
@@ -204,6 +202,11 @@ class Recorder:
             precision=self.precision,
             outputs=self._outputs(),
         )
+
+    def result_for(self, model: Model, activation: str) -> Recording:
+        """Return what was recorded; DataError where it is of another model, or of neurons read elsewhere."""
+        saved.check_same(saved.kind(self.model, self.activation), saved.kind(model, activation))
+        return self.result()
 
     def _outputs(self) -> dict[str, Array]:
         names = self._plan.outputs if self._kept else ()

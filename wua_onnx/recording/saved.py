@@ -40,13 +40,17 @@ def identity(recorder: Recorder) -> dict[str, Any]:
     ]
     return {
         "format": _FORMAT,
-        "model": fingerprint(recorder.model),
-        "activation": recorder._activation,
+        **kind(recorder.model, recorder.activation),
         "batch_axis": recorder._batch_axis,
         "mask": recorder.mask.value.name if recorder.mask is not None else None,
         "statistics": sorted(recorder.statistics),
         "taps": places,
     }
+
+
+def kind(model: Model, activation: str) -> dict[str, Any]:
+    """Return what a recording and an audit must have in common: the model, and where its neurons are read."""
+    return {"model": fingerprint(model), "activation": activation}
 
 
 def fingerprint(model: Model) -> str:

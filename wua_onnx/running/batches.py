@@ -60,7 +60,7 @@ class Data:
     def __post_init__(self) -> None:
         whole = _whole(self.X)
         labels = None if self.y is None else np.atleast_1d(as_array(self.y))
-        blocks = self._read([whole] if whole is not None else iter(self.X), labels)
+        blocks = self._read([whole] if whole is not None else iter(self.X), labels, streamed=whole is None)
         head = next(blocks, None)
         if head is None:
             raise DataError("X: expected at least one batch, got an empty iterator")
@@ -151,8 +151,12 @@ class Data:
         sizes = {s.name: feeds[s.name].shape[s.sample_axis] for s in self.specs if s.sample_axis is not None}
         return next(iter(sizes.values())) if sizes else 1
 
-    def _read(self, items: Iterable[Any], labels: Array | None) -> Iterator[Block]:
-        """Yield the blocks, each with its labels: its own, or its part of `labels`."""
+    def _read(self, items: Iterable[Any], labels: Array | None, *, streamed: bool) -> Iterator[Block]:
+        """Yield the blocks, each with its labels: its own, or its part of `labels`.
+
+        Blocks of a stream are converted one by one, so that what is wrong with one costs none before it; data that is
+        given whole is converted batch by batch, since it may be larger than the memory.
+        """
         at = 0
         for item in _guarded(items):
             named, own = self._named(item)
@@ -163,6 +167,9 @@ class Data:
             count = next(iter(sizes.values()), 1)
             given = labels[at : at + count] if labels is not None else own
             _check_labels(given, count)
+            if streamed:
+                where = f"samples {at:,} to {at + count:,}"
+                feeds = {s.name: converted(feeds[s.name], s.dtype, f"{s}, {where}") for s in self.specs}
             at += count
             yield feeds, given
         _check_labels(labels, at)

@@ -53,9 +53,21 @@ def input_specs(model: Model, batch_axis: int = 0) -> tuple[InputSpec, ...]:
 
     Samples lie along the axis that carries the first input's batch dimension, else along `batch_axis` where that
     is free; an input that has neither (a state, a sampling rate) is given whole, the same for every batch.
+
+    Raises:
+        DataError: an input has no element type, or none has an axis `batch_axis`.
     """
+    _check_axis(model, batch_axis)
     batch = batch_symbol(model, batch_axis)
     return tuple(_spec(model, value, batch, batch_axis) for value in model.inputs)
+
+
+def _check_axis(model: Model, batch_axis: int) -> None:
+    ranks = [None if value.shape is None else len(value.shape) for value in model.inputs]
+    known = [rank for rank in ranks if rank is not None]
+    if batch_axis < 0 or (batch_axis > 0 and len(known) == len(ranks) and batch_axis >= max(known, default=0)):
+        most = max(known, default=0)
+        raise DataError(f"batch_axis: expected an axis of an input, 0 to {max(most - 1, 0)}, got {batch_axis}")
 
 
 def _spec(model: Model, value: Any, batch: Dim | None, batch_axis: int) -> InputSpec:

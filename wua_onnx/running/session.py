@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,6 +19,9 @@ Array: TypeAlias = np.ndarray[Any, Any]
 _PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 _ERRORS_ONLY = 3
+_LOCATION = re.compile(
+    r"\S+\.(?:h|cc|cpp|cu|cuh|hpp):\d+ [^()]{1,500}\([^()]{0,500}\)(?: const)? "
+)  # file, line, function
 TIME_LIMIT = 600.0  # seconds for one run
 
 
@@ -136,4 +140,5 @@ class Session:
 def _short(error: Exception) -> str:
     """Return onnxruntime's message without its C++ locations."""
     text = str(error).replace("\n", " ")
-    return clean(text.split("Status Message: ")[-1].removeprefix("[ONNXRuntimeError] : "))
+    text = text.split("Status Message: ")[-1].removeprefix("[ONNXRuntimeError] : ")
+    return clean(_LOCATION.sub("", text))
