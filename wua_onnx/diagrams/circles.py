@@ -19,6 +19,7 @@ Places = dict[tuple[int, int], str]  # of each neuron: layer, index
 
 _COLUMN, _ROW = 2.6, 0.42  # inches between layers and between neurons
 _THIN, _THICK, _PATH = 0.4, 3.2, 1.6  # points; a line of a pathway is at least the last
+_MANY, _SLIM = 100, 1.4  # lines from which on the thickest is this thin
 _MAX_INDEX = 3  # digits that fit a circle
 _GRAPH = {
     "bgcolor": "transparent", "splines": "line", "outputorder": "edgesfirst", "pad": "0.2", "fontname": p.FONT,
@@ -110,10 +111,11 @@ def _circle(drawing: Diagram, layer: int, neuron: Json, position: str, on_path: 
 def _lines(drawing: Diagram, diagram: Json, places: Places, on_path: Mapping[Line, str]) -> None:
     """Draw the connections between neurons shown, those of the pathways last."""
     heaviest = max((abs(edge["weight"]) for edge in diagram["edges"]), default=0.0) or 1.0
+    thick = _THICK if len(diagram["edges"]) <= _MANY else _SLIM
     lines = [((edge["layer"], edge["from"], edge["to"]), edge["weight"]) for edge in diagram["edges"]]
     for line, weight in sorted(lines, key=lambda each: abs(each[1])):
         (k, tail, head), text = line, f"weight {weight:.4g}"
-        width = _THIN + (_THICK - _THIN) * abs(weight) / heaviest
+        width = _THIN + (thick - _THIN) * abs(weight) / heaviest
         if (k, tail) not in places or (k + 1, head) not in places:
             continue
         if line in on_path:

@@ -14,6 +14,7 @@ from wua_onnx.diagrams import draw
 from wua_onnx.errors import OutputError
 
 FORMS = (".svg", ".png", ".dot", ".gv")
+_DOT_TEXT = "its DOT text is there all the same: .source, or a file whose name ends in .dot"
 
 
 class Diagram(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type information
@@ -41,7 +42,7 @@ class Diagram(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
         self._check(path)
         drawing = draw.to_svg(self, timeout)
         if drawing.svg is None:
-            raise OutputError(f"diagram: {drawing.reason}")
+            raise OutputError(f"diagram: {drawing.reason}; {_DOT_TEXT}")
         self._keep(path, drawing.svg.encode(), drawing.reason)
         return drawing.svg
 
@@ -54,7 +55,7 @@ class Diagram(graphviz.Digraph):  # type: ignore[misc]  # graphviz ships no type
         self._check(path)
         picture = draw.to_png(self, timeout)
         if picture.png is None:
-            raise OutputError(f"diagram: {picture.reason}")
+            raise OutputError(f"diagram: {picture.reason}; {_DOT_TEXT}")
         self._keep(path, picture.png, picture.reason)
         return Path(path)
 
