@@ -18,7 +18,7 @@ Line = tuple[int, int, int]  # layer, and the neurons at its ends
 Places = dict[tuple[int, int], str]  # of each neuron: layer, index
 
 _COLUMN, _ROW = 2.6, 0.42  # inches between layers and between neurons
-_THIN, _THICK, _PATH = 0.4, 3.2, 1.6  # points; a line of a pathway is at least the last
+_THIN, _THICK, _PATH = 0.4, 3.2, 2.2  # points; a line of a pathway is at least the last
 _MANY, _SLIM = 100, 1.4  # lines from which on the thickest is this thin
 _MAX_INDEX = 3  # digits that fit a circle
 _GRAPH = {
