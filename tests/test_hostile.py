@@ -128,7 +128,7 @@ def texts(audit: Audit) -> Iterator[tuple[str, str]]:
     yield "check in Markdown", checked.to_markdown()
     yield "annotations", checked.to_github()
     for by in ("operator", "module", "node"):
-        yield f"cost by {by} in the terminal", printed(lambda console, by=by: print_cost(data["cost"], console, by=by))  # type: ignore[misc]
+        yield f"cost by {by} in the terminal", printed(lambda console, by=by: print_cost(data["cost"], console, by=by))
         yield f"cost by {by} in Markdown", cost_markdown(data["cost"], by)  # type: ignore[arg-type]
 
 
