@@ -9,6 +9,7 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
+import torch
 
 import wua_onnx as wua
 from wua_onnx.errors import DataError, RunError
@@ -123,7 +124,7 @@ def data(name: str) -> Array:
     return rand(N, *GRAPHS[name][2], seed=9).astype(NARROW).astype(np.float32)
 
 
-def recorded(proto: Any, X: Array, **options: Any) -> Recording:
+def recorded(proto: Any, X: Any, **options: Any) -> Recording:
     recorder = Recorder(proto, keep_outputs=True, statistics=("square", "firing", "range", "histogram"), **options)
     recorder.update(X)
     return recorder.result()
@@ -145,9 +146,9 @@ def test_the_same_as_in_float32_with_the_same_weights(name: str, given: Any) -> 
             np.testing.assert_allclose(got.mean, expected.mean, rtol=0, atol=1e-5 * expected.mean.max())
             assert got.positions == expected.positions
     assert list(narrow.outputs) == list(wide.outputs) == [o.name for o in made(name, True).graph.output]
-    for output, expected in wide.outputs.items():
+    for output, values in wide.outputs.items():
         assert narrow.outputs[output].dtype == np.float32
-        np.testing.assert_allclose(narrow.outputs[output], expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(narrow.outputs[output], values, rtol=0, atol=1e-5 * np.abs(values).max())
 
 
 def test_the_numbers_of_numpy() -> None:
@@ -230,3 +231,39 @@ def test_weights_stay_on_disk_in_16_bits(tmp_path: Path) -> None:
     recorder.update(rand(N, 500))
     assert recorder.result().precision == NOTE
     assert len(recorder._plan.model) < 2000
+
+
+def test_a_network_of_pytorch_against_itself_in_float32(tmp_path: Path) -> None:
+    """Its weights in bfloat16, computed by PyTorch in float32: outputs, and means taken by hooks."""
+    torch.manual_seed(0)
+    narrow = Network().eval().bfloat16()
+    x = torch.randn(6, 3, 8, 8).bfloat16()
+    path = wua.convert(narrow, tmp_path / "m.onnx", x)
+    found = recorded(path, x)
+    assert (found.precision, found.missing) == (NOTE, {})
+    wide, seen = Network().eval(), dict[str, torch.Tensor]()
+    wide.load_state_dict(narrow.state_dict())
+    wide.norm.register_forward_hook(lambda _, __, output: seen.update(conv=torch.relu(output).mean((0, 2, 3))))
+    wide.encoder.linear1.register_forward_hook(
+        lambda _, __, output: seen.update({"encoder.linear1": torch.nn.functional.gelu(output).abs().mean((0, 1))})
+    )
+    with torch.no_grad():
+        expected = wide(x.float()).numpy()
+    (output,) = found.outputs.values()
+    np.testing.assert_allclose(output, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+    for name, means in seen.items():
+        np.testing.assert_allclose(found.layers[name][0].mean, means.numpy(), rtol=1e-4, atol=1e-6)
+
+
+class Network(torch.nn.Module):
+    """An image network with a block of attention."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.BatchNorm2d(8)
+        self.encoder = torch.nn.TransformerEncoderLayer(8, 2, 16, batch_first=True, activation="gelu")
+        self.head = torch.nn.Linear(8, 5)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = torch.relu(self.norm(self.conv(x))).flatten(2).transpose(1, 2)
+        return self.head(self.encoder(rows).mean(1))  # type: ignore[no-any-return]
