@@ -62,7 +62,7 @@ def test_a_pixel_is_a_cell_and_more_is_more_opaque() -> None:
 def test_random_weights_get_a_sentence_in_place_of_a_picture(size: int, block: str) -> None:
     found = layer_pictures(layer(np.abs(_RNG.standard_normal((size, size)))))
     assert found.shown == ()
-    assert found.note.startswith(f"Blocks of {block} of its weights differ no more than")
+    assert found.note.startswith(f"Blocks of {block} weights differ no more than random weights do")
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -82,6 +82,15 @@ def test_kernels_stand_side_by_side_with_gaps() -> None:
     assert drawn[1][2] == 255
     assert picture.table.rows[0][:2] == ("5", "2, 3")
     assert drawn[4][-1] == 0, "11 kernels leave places free in the second row"
+
+
+def test_cells_of_a_convolution_are_kernels() -> None:
+    scores = np.ones((7, 5, 3, 3))
+    scores[2] = 9.0
+    heat_map, _ = layer_pictures(layer(scores, "convolution")).shown
+    assert "7 channels down, 5 input channels across; a cell is a kernel." in heat_map.note
+    [heat_map] = layer_pictures(layer(scores[:, :, :1, :1], "convolution")).shown
+    assert "a cell is a weight." in heat_map.note
 
 
 def test_kernels_of_many_random_weights_are_not_shown() -> None:

@@ -70,15 +70,19 @@ def layer_pictures(layer: Json) -> Pictures:
     kernels = heat.get("kernels")
     shown = [_blocks(layer, heat)] if _differ(layer, heat) else []
     shown += [_kernels(heat)] if kernels and _kernels_differ(heat, kernels) else []
-    note = (
-        "" if shown else f"{_even(heat)} differ no more than those of random weights do: there is no picture of them."
-    )
-    return Pictures(shown=tuple(shown), note=note)
+    return Pictures(shown=tuple(shown), note="" if shown else _even(layer, heat))
 
 
-def _even(heat: Json) -> str:
+def _even(layer: Json, heat: Json) -> str:
+    """Return why there is no picture."""
     rows, columns = _block(heat)
-    return "Its weights" if rows * columns == 1 else f"Blocks of {rows} × {columns} of its weights"
+    what = f"Blocks of {rows} × {columns} {_unit(layer)}s"
+    return f"{what} differ no more than random weights do: there is no picture of them."
+
+
+def _unit(layer: Json) -> str:
+    """Return what a heat map is of: weights, or whole kernels."""
+    return "kernel" if layer["kind"] == "convolution" and math.prod(layer["weight_shape"][2:]) > 1 else "weight"
 
 
 def _block(heat: Json) -> tuple[int, int]:
@@ -126,8 +130,8 @@ def _blocks(layer: Json, heat: Json) -> Picture:
     cells = [[int(digit, 16) for digit in line] for line in heat["levels"]]
     wide, high = (min(most // count, _LARGEST) for most, count in ((_WIDEST, len(cells[0])), (_HIGHEST, len(cells))))
     (down, across), (rows, columns) = _axes(layer), heat["shape"]
-    block = _block(heat)
-    cell = "a weight" if block == (1, 1) else f"the mean of {block[0]} × {block[1]} weights"
+    block, unit = _block(heat), _unit(layer)
+    cell = f"a {unit}" if block == (1, 1) else f"the mean of {block[0]} × {block[1]} {unit}s"
     shape = f"{n.count(rows)} {down} down, {n.count(columns)} {across} across"
     return Picture(
         title="Where the importance lies",
