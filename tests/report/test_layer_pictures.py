@@ -87,7 +87,7 @@ def test_kernels_stand_side_by_side_with_gaps() -> None:
 def test_cells_of_a_convolution_are_kernels() -> None:
     scores = np.ones((7, 5, 3, 3))
     scores[2] = 9.0
-    heat_map, _ = layer_pictures(layer(scores, "convolution")).shown
+    [heat_map] = layer_pictures(layer(scores, "convolution")).shown
     assert "7 channels down, 5 input channels across; a cell is a kernel." in heat_map.note
     [heat_map] = layer_pictures(layer(scores[:, :, :1, :1], "convolution")).shown
     assert "a cell is a weight." in heat_map.note
