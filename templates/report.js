@@ -356,7 +356,7 @@
   function download(text, model, format) {
     const ending = { CSV: "csv", JSON: "json", Markdown: "md", LaTeX: "tex" }[format];
     const address = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
-    make("a", { href: address, download: `${model.replace(/[^\w.-]+/g, "_").slice(0, 60)}-layers.${ending}` }).click();
+    make("a", { href: address, download: `${model.replace(/[^\w-]+/g, "_").slice(0, 60)}-layers.${ending}` }).click();
     setTimeout(() => URL.revokeObjectURL(address), 10000);
   }
 

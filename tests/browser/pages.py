@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
+from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from wua_onnx.report.html import render
@@ -99,3 +100,25 @@ def log(browser: webdriver.Chrome, kind: str) -> list[dict[str, Any]]:
     """Return what was logged since the last call."""
     entries: list[dict[str, Any]] = browser.get_log(kind)  # type: ignore[no-untyped-call] # selenium's gap
     return entries
+
+
+def choose(browser: webdriver.Chrome, name: str, value: str) -> None:
+    """Choose what a tool of the layer table shows."""
+    browser.execute_script(
+        "const e = document.querySelector('#layer-tools').elements[arguments[0]]; e.value = arguments[1];"
+        "e.dispatchEvent(new Event('input', {bubbles: true}))",
+        name,
+        value,
+    )
+
+
+def copied(browser: webdriver.Chrome, form: str) -> str:
+    """Return what the button Copy hands to the clipboard."""
+    choose(browser, "format", form)
+    browser.execute_script(
+        "Object.defineProperty(navigator, 'clipboard',"
+        "{configurable: true, value: {writeText: text => { window.copied = text; return Promise.resolve(); }}})"
+    )
+    browser.find_element(By.NAME, "copy").click()
+    text: str = browser.execute_script("return window.copied")
+    return text
