@@ -7,6 +7,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -128,8 +129,12 @@ def texts(audit: Audit) -> Iterator[tuple[str, str]]:
     yield "check in Markdown", checked.to_markdown()
     yield "annotations", checked.to_github()
     for by in ("operator", "module", "node"):
-        yield f"cost by {by} in the terminal", printed(lambda console, by=by: print_cost(data["cost"], console, by=by))
+        yield f"cost by {by} in the terminal", printed(partial(_print_cost, data["cost"], by))
         yield f"cost by {by} in Markdown", cost_markdown(data["cost"], by)  # type: ignore[arg-type]
+
+
+def _print_cost(cost: Any, by: Any, console: Console) -> None:
+    print_cost(cost, console, by=by)
 
 
 def test_lines_stay_lines(audit: Audit, plain: Audit) -> None:

@@ -50,6 +50,8 @@ def read_result(path: str | Path) -> Json:
         return data
     if not isinstance(data, dict) or "schema_version" not in data:
         raise DataError(f"{visible(path)}: {_EXPECTED}, got something else")
+    if {"figures", "before", "after"} <= data.keys():
+        raise DataError(f"{visible(path)}: {_EXPECTED}, got that of a comparison")
     data = _upgraded(path, data)
     missing = [part for part in _PARTS if part not in data]
     if missing:
