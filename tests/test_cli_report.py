@@ -106,7 +106,8 @@ def test_two_outputs_on_stdout(capsys: Capture) -> None:
     [
         ("", "expected the JSON of an audit"), ("{", "expected the JSON of an audit"), ("[1]", "something else"),
         ('{"macs": 3, "by_node": []}', "a cost report"),
-        ('{"schema_version": 1, "figures": [], "before": {}, "after": {}}', "a comparison"), ("[" * 100_000, "expected the JSON of an audit"),
+        ('{"schema_version": 1, "figures": [], "before": {}, "after": {}}', "a comparison"),
+        ("[" * 100_000, "expected the JSON of an audit"),
         ('{"schema_version": NaN}', "NaN"), ('{"schema_version": 1}', "without tool, model"),
         ('{"schema_version": 2}', "version 1, got 2: a newer wua-onnx wrote it"),
         ('{"schema_version": 0}', "version 1, got 0"), ('{"schema_version": "1"}', "version 1, got '1'"),

@@ -130,7 +130,7 @@ def texts(audit: Audit) -> Iterator[tuple[str, str]]:
     yield "annotations", checked.to_github()
     for by in ("operator", "module", "node"):
         yield f"cost by {by} in the terminal", printed(partial(_print_cost, data["cost"], by))
-        yield f"cost by {by} in Markdown", cost_markdown(data["cost"], by)  # type: ignore[arg-type]
+        yield f"cost by {by} in Markdown", cost_markdown(data["cost"], by)
 
 
 def _print_cost(cost: Any, by: Any, console: Console) -> None:
