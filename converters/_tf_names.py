@@ -7,15 +7,18 @@ become `dense_1/MatMul` and `dense_1/kernel`.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from ._base import Module
 from ._trace import Parameters
 
 Variables = Sequence[tuple[str, Any]]
@@ -44,10 +47,14 @@ def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> 
     taken = {str(value.name) for value in _values(model)}
     owners: dict[str, tuple[str, str]] = {}
     known = {path for path in scopes.values() if path}
+    own = {path for path, _ in variables}
+    joined = {name for name, path in paths.items() if path not in own}
     for old, value in list(model.graph.initializers.items()):
         layer, new = _relative(old, scopes)
         parameter = paths.get(old, "").rpartition("/")[2]
-        if parameter and layer is None:
+        if parameter and old in joined:
+            layer = _layer_of(paths[old], known)
+        elif parameter and layer is None:
             # A constant made while folding, outside of every scope: the layer is that of its user or its variable.
             layer = next((runs_in[user] for user in value.consumers()), None) or _layer_of(paths[old], known)
         if parameter:
@@ -61,6 +68,29 @@ def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> 
         name: f"{layer}.{parameter}" if parameter and owned[layer] > 1 else layer
         for name, (layer, parameter) in owners.items()
     }
+
+
+def with_folded(model: ir.Model, layers: Mapping[str, str], modules: Mapping[str, Module]) -> dict[str, Module]:
+    """Return the modules, each with the BatchNormalization that was folded into its weights.
+
+    tf2onnx gives a convolution the name of the normalization that it takes in.
+
+    Args:
+        model: with the names that `rename` gave.
+        layers: what `rename` returned.
+        modules: what is known of each layer, by its path.
+    """
+    found = dict(modules)
+    for node in model.graph.all_nodes():
+        parts = str(node.name).split("/")
+        around = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+        inside = next((path for path in around if path in modules), None)
+        if inside is not None and modules[inside].class_name == "BatchNormalization":
+            weights = (layers.get(str(value.name), "") for value in node.inputs if value is not None)
+            for owner in (name if name in modules else name.rpartition(".")[0] for name in weights):
+                if owner in modules and owner != inside:
+                    found[owner] = replace(modules[owner], folded=inside)
+    return found
 
 
 def _relative(name: str, scopes: Mapping[str, str]) -> tuple[str | None, str]:
@@ -108,10 +138,19 @@ def _paths_by_value(model: ir.Model, variables: Variables) -> dict[str, str]:
     for name, value in model.graph.initializers.items():
         if value.const_value is not None and len(value.const_value.shape) > 0:
             array = value.const_value.numpy()
-            path = parameters.named(array) or (parameters.stacked(array) if array.ndim > 2 else None)
+            path = parameters.named(array) or (_joined(parameters.parts(array)) if array.ndim > 2 else None)
             if path is not None:
                 found[name] = path
     return found
+
+
+def _joined(paths: list[str]) -> str | None:
+    """Return the path of parameters that became one: `both/kernel` for those of `both/forward` and `both/backward`."""
+    if len(set(paths)) < 2:
+        return paths[0] if paths else None
+    split = [path.split("/") for path in paths]
+    common = [same[0] for same in itertools.takewhile(lambda same: len(set(same)) == 1, zip(*split, strict=False))]
+    return "/".join([*common, split[0][-1]]) if common else paths[0]
 
 
 def scopes_of_variables(model: ir.Model, variables: Variables) -> dict[str, str]:

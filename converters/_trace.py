@@ -48,13 +48,18 @@ class Parameters:
 
     def stacked(self, array: Array, near: str = "") -> str | None:
         """Return the path of the first of the parameters that were stacked into `array` along an axis of it."""
+        return next(iter(self.parts(array, near)), None)
+
+    def parts(self, array: Array, near: str = "") -> list[str]:
+        """Return the paths of the parameters that were stacked into `array` along an axis of it; none of others."""
         for axis in range(min(array.ndim, 2)):
             for parts in range(2, _MOST_PARTS + 1):
                 if array.shape[axis] % parts == 0:
                     cut = [self.named(part, near) for part in np.split(array, parts, axis)]
-                    if None not in cut:
-                        return cut[0]
-        return None
+                    known = [path for path in cut if path is not None]
+                    if len(known) == parts:
+                        return known
+        return []
 
     def _print_of(self, path: str) -> tuple[float, float]:
         if path not in self._prints:
@@ -75,7 +80,8 @@ def initializers_of(model: ir.Model) -> Iterator[ir.Value]:
 def tie(model: ir.Model) -> None:
     """Let an initializer that is another one transposed be made of it: a table tied to a last layer is one parameter.
 
-    Exporters write the kernel of the last layer as a copy, transposed, and keep the table.
+    Exporters write the kernel of the last layer as a copy, transposed, and keep the table. Where names are scopes, the
+    one deepest in them stays: a copy made by the model itself bears no layer's name.
     """
     matrices: dict[tuple[int, ...], list[ir.Value]] = {}
     for value in model.graph.initializers.values():
@@ -83,6 +89,7 @@ def tie(model: ir.Model) -> None:
         if len(shape) == 2 and min(shape) > 1:
             matrices.setdefault(tuple(sorted(shape)), []).append(value)
     for group in matrices.values():
+        group.sort(key=lambda value: -str(value.name).count("/"))
         for first, second in itertools.pairwise(group):
             if _is_transposed(first, second):
                 _replace(model, second, first)

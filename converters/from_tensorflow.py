@@ -23,7 +23,16 @@ from ._tf_functions import Traced
 from ._tf_graph import check_operators, narrow, translate
 from ._tf_import import import_package
 from ._tf_lite import draft_tflite
-from ._tf_names import name_dimensions, name_inputs, name_outputs, rename, scopes_of_nodes, scopes_of_variables
+from ._tf_names import (
+    name_dimensions,
+    name_inputs,
+    name_outputs,
+    rename,
+    scopes_of_nodes,
+    scopes_of_variables,
+    with_folded,
+)
+from ._trace import tie
 
 
 def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Draft, str]:
@@ -111,6 +120,7 @@ def _draft(
     """
     model, cautions = translate(traced, where)
     name_inputs(model)
+    tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)
     layers = rename(model, scopes_found if scopes is None else scopes, traced.variables)
@@ -137,7 +147,7 @@ def _draft(
         layer_names=layers,
         example=example,
         warnings=cautions,
-        modules=modules or {},
+        modules=with_folded(model, layers, modules or {}),
     )
 
 

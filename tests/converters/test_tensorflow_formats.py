@@ -142,8 +142,17 @@ NAMED = {
     "gru": (lambda: sequential((7, 5), layers.GRU(3, name="it")), ["it.kernel", "it.recurrent_kernel"]),
     "both ways": (
         lambda: sequential((7, 5), layers.Bidirectional(layers.LSTM(3, name="it"), name="both")),
-        ["both/forward_it.kernel", "both/forward_it.recurrent_kernel"],
+        ["both.kernel", "both.recurrent_kernel"],
     ),
+    "before reset": (
+        lambda: sequential((7, 5), layers.GRU(3, reset_after=False, name="it")),
+        ["it.kernel", "it.recurrent_kernel"],
+    ),
+    "unrolled": (
+        lambda: sequential((7, 5), layers.LSTM(3, unroll=True, name="it")),
+        ["it.kernel", "it.recurrent_kernel"],
+    ),
+    "over time": (lambda: sequential((7, 5), layers.TimeDistributed(layers.Dense(3, name="it"), name="all")), ["all"]),
     "depthwise": (lambda: sequential((7, 7, 3), layers.DepthwiseConv2D(3, name="it")), ["it"]),
     "einsum": (lambda: sequential((7, 5), layers.EinsumDense("abc,cd->abd", (None, 3), name="it")), ["it"]),
     "attention": (attention, ["mha/attention_output", "mha/key", "mha/query", "mha/value"]),
@@ -164,6 +173,28 @@ def test_classes_of_layers(saved: tuple[Any, Path], tmp_path: Path) -> None:
     converted = to_onnx(saved[0], tmp_path / "m.onnx")
     assert converted.modules["first"].class_name == "Conv2D"
     assert converted.modules["last"].class_name == "Dense"
+
+
+def test_a_normalization_that_was_folded_is_named_in_its_layer(tmp_path: Path) -> None:
+    parts = [layers.Conv2D(3, 3, name="first"), layers.BatchNormalization(name="norm"), layers.ReLU(name="active")]
+    model = sequential((6, 6, 2), *parts, layers.Flatten(), layers.Dense(5, name="last"))
+    modules = to_onnx(model, tmp_path / "m.onnx").modules
+    assert {path: module.folded for path, module in modules.items() if module.folded} == {"first": "norm"}
+
+
+def test_a_table_that_is_the_last_layer_as_well_is_one_weight(tmp_path: Path) -> None:
+    class Tied(keras.Model):  # type: ignore[misc] # keras is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self.table, self.hidden = layers.Embedding(11, 5, name="table"), layers.Dense(5, name="hidden")
+
+        def call(self, x: Any) -> Any:
+            return keras.ops.matmul(self.hidden(self.table(x)), keras.ops.transpose(self.table.embeddings))
+
+    converted = to_onnx(Tied(), tmp_path / "m.onnx", np.random.default_rng(0).integers(0, 11, (9, 7)))
+    assert sorted(converted.layer_names.values()) == ["hidden", "table"]
+    matrices = [tuple(i.dims) for i in onnx.load(converted.path).graph.initializer if len(i.dims) > 1]
+    assert sorted(matrices) == [(5, 5), (11, 5)]
 
 
 def test_beyond_tolerance_the_first_layer_that_differs_is_named(

@@ -88,8 +88,8 @@ def both_ways() -> Twins:
     copied(model, {"fc": (dense, module.fc)})
     X = samples(SAMPLES, STEPS, INPUTS)
     names = {
-        "rnn/forward_it.kernel": "rnn.weight_ih_l0",
-        "rnn/forward_it.recurrent_kernel": "rnn.weight_hh_l0",
+        "rnn.kernel": "rnn.weight_ih_l0",
+        "rnn.recurrent_kernel": "rnn.weight_hh_l0",
         "fc": "fc",
     }
     return Twins(module=module, model=model, X=X, X_keras=X, names=names)
