@@ -16,7 +16,7 @@ from selenium.webdriver.common.keys import Keys
 
 from wua_onnx.report.html import render
 
-from .pages import HOSTILE, choose, copied, many, open_page, sample, write_pages
+from .pages import HOSTILE, choose, copied, log, many, open_page, sample, write_pages
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 ROWS = 10_000
@@ -57,6 +57,27 @@ def test_without_script_the_first_rows_stand_in_the_page(browser: webdriver.Chro
     assert "200 of 10,000 layers" in browser.find_element(By.ID, "layer-rest").text
     assert not browser.find_element(By.ID, "layer-tools").is_displayed()
     assert browser.find_elements(By.CSS_SELECTOR, "#layer-table button") == []
+
+
+@pytest.fixture
+def without_decompression(browser: webdriver.Chrome) -> Iterator[None]:
+    source = {"source": "delete window.DecompressionStream"}
+    added = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", source)
+    yield
+    browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
+
+
+@pytest.mark.usefixtures("without_decompression")
+def test_a_browser_that_cannot_unpack_shows_what_stands_in_the_page(browser: webdriver.Chrome, folder: Path) -> None:
+    log(browser, "browser")
+    browser.get("about:blank")
+    browser.get((folder / "many.html").as_uri() + "#layer-5")
+    assert browser.execute_script("return 'DecompressionStream' in window") is False
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#layer-table tbody tr")) == 200
+    assert not browser.find_element(By.ID, "layer-tools").is_displayed()
+    assert browser.find_element(By.ID, "theme").is_displayed()
+    assert browser.find_element(By.ID, "layer-5").is_displayed(), "links into what is folded still open it"
+    assert log(browser, "browser") == []
 
 
 TEXTS = "return [...document.querySelectorAll('#layer-table tbody td, #layer-table tbody th')].map(e => e.innerText)"
