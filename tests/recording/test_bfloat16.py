@@ -267,3 +267,17 @@ class Network(torch.nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         rows = torch.relu(self.norm(self.conv(x))).flatten(2).transpose(1, 2)
         return self.head(self.encoder(rows).mean(1))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(("sign", "macs"), [(1, 15), (-1, 35)])
+def test_an_observed_count_takes_the_branch_that_ran(sign: int, macs: int) -> None:
+    text = """(bfloat16[N, 5] x, bfloat16[1] zero) => (bfloat16[N, M] y) {
+        s = ReduceSum<keepdims = 0>(x) go = Greater(s, zero)
+        y = If(go) <then_branch = t () => (bfloat16[N, 3] p) { p = MatMul(x, w) },
+                    else_branch = e () => (bfloat16[N, 7] q) { q = MatMul(x, v) }>
+    }"""
+    proto = model(text, {"w": rand(5, 3).astype(NARROW), "v": rand(5, 7).astype(NARROW)})
+    feeds = {"x": np.full((2, 5), sign, np.float32), "zero": np.zeros(1, np.float32)}
+    report = wua.cost(proto, feeds, observe=True)
+    assert report.observed is not None
+    assert (report.observed.error, report.macs) == (None, macs)

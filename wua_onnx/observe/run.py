@@ -16,6 +16,7 @@ from wua_onnx.errors import RunError
 from wua_onnx.model.graph import Model
 from wua_onnx.model.symbols import all_values
 from wua_onnx.observe.observations import Observations, Shape, Signature
+from wua_onnx.running.bfloat16 import as_float32, in_float32
 from wua_onnx.running.executions import Execution, Shapes, executions
 from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, root_cause, serialized
 from wua_onnx.running.session import TIME_LIMIT
@@ -32,7 +33,7 @@ def observe(
     limit: float = TIME_LIMIT,
     memory: int | None = None,
 ) -> Observations:
-    """Run `model` once with onnxruntime, in a child process, and return what ran.
+    """Run `model` once with onnxruntime, in a child process, and return what ran; bfloat16 is computed in float32.
 
     Args:
         model: the model, every dimension of its inputs free or as in `feeds`.
@@ -55,8 +56,9 @@ def observe(
         raise RunError(f"graph: expected one that can be run, got {root_cause(error)}") from None
     prefix = _name_nodes(copy)
     places = _mark_graphs(copy, prefix)
+    in_float32(copy.ir_model)
     forget_shapes(copy.ir_model)
-    ran = executions(serialized(copy.ir_model), folder_of(model), feeds, limit=limit, memory=memory)
+    ran = executions(serialized(copy.ir_model), folder_of(model), as_float32(feeds), limit=limit, memory=memory)
     return _observations(model, ran, prefix, places, samples)
 
 

@@ -62,6 +62,13 @@ def can_widen(model: ir.Model) -> bool:
     )
 
 
+def in_float32(model: ir.Model) -> None:
+    """Let `model` compute in float32 what is bfloat16, its inputs and outputs too, in place, where it has any."""
+    if has_bfloat16(model) and can_widen(model):
+        open_ends(model)
+        widen(model)
+
+
 def widen(model: ir.Model) -> None:
     """Let every graph of `model` compute in float32 what it computes in bfloat16, in place.
 
