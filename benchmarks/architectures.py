@@ -13,7 +13,7 @@ _TOKENS = 16
 # The pixels of an image's side: small, where the architecture allows it.
 _VISION = {
     "alexnet": 64,
-    "convnext_tiny": 64,
+    "convnext_tiny": 32,
     "densenet121": 64,
     "efficientnet_b0": 64,
     "googlenet": 64,
@@ -23,7 +23,7 @@ _VISION = {
     "mobilenet_v2": 64,
     "mobilenet_v3_small": 64,
     "regnet_y_400mf": 64,
-    "resnet18": 64,
+    "resnet50": 224,
     "shufflenet_v2_x0_5": 64,
     "squeezenet1_1": 64,
     "swin_t": 64,
@@ -31,7 +31,7 @@ _VISION = {
     "vit_b_16": 224,
 }
 _KERAS = {
-    "ConvNeXtTiny": 64,
+    "ConvNeXtTiny": 32,
     "DenseNet121": 32,
     "EfficientNetB0": 32,
     "EfficientNetV2B0": 32,
@@ -52,7 +52,7 @@ def pytorch() -> Iterator[Entry]:
     """Yield (name, function that builds the module and its data)."""
     for name, size in _VISION.items():
         yield f"torchvision {name}", partial(_vision, name, size)
-    for name in ("BERT", "GPT-2", "Llama", "T5 encoder", "ViT"):
+    for name in ("BERT", "BERT-base", "GPT-2", "Llama", "T5 encoder", "ViT"):
         yield f"transformers {name}", partial(_transformer, name)
     yield "digits, trained", _trained_pytorch
 
@@ -66,6 +66,14 @@ def keras() -> Iterator[Entry]:
 
 def _image(*shape: int) -> Any:
     return np.random.default_rng(0).standard_normal((2, *shape), dtype=np.float32)
+
+
+def _varied(*shape: int) -> Any:
+    """Return images that differ in brightness and contrast, so that no statistic of theirs is almost zero."""
+    made = np.random.default_rng(1)
+    scale, shift = made.uniform(0.5, 2, 16), made.uniform(-1, 1, 16)
+    images = made.standard_normal((16, *shape)) * scale.reshape(-1, 1, 1, 1) + shift.reshape(-1, 1, 1, 1)
+    return images.astype(np.float32)
 
 
 @cache
@@ -87,7 +95,18 @@ def _vision(name: str, size: int) -> tuple[Any, Any]:
 
     torch.manual_seed(0)
     extra = {"init_weights": False} if name in ("googlenet", "inception_v3") else {}
-    return torchvision.models.get_model(name, weights=None, **extra), _image(3, size, size)
+    model, X = torchvision.models.get_model(name, weights=None, **extra), _image(3, size, size)
+    model.eval()
+    for part in model.modules():
+        if isinstance(part, torch.nn.modules.batchnorm._BatchNorm):
+            part.train()
+            part.momentum = 1.0
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if not parameter.any():  # biases and last layers that begin at zero would hide differences
+                parameter.normal_(std=0.02)
+        model(torch.tensor(_varied(3, size, size)))
+    return model, X
 
 
 def _transformer(name: str) -> tuple[Any, Any]:
@@ -99,6 +118,8 @@ def _transformer(name: str) -> tuple[Any, Any]:
     torch.manual_seed(0)
     small: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 4, "hidden_size": 64}
     ids = {"input_ids": np.random.default_rng(0).integers(0, 100, (2, _TOKENS))}
+    if name == "BERT-base":
+        return t.BertModel(t.BertConfig()), {"input_ids": np.random.default_rng(0).integers(0, 30_000, (2, 128))}
     if name == "BERT":
         return t.BertModel(t.BertConfig(**small, intermediate_size=128, vocab_size=100)), ids
     if name == "GPT-2":
@@ -120,7 +141,12 @@ def _application(name: str, size: int) -> tuple[Any, Any]:
     keras.backend.clear_session()
     small = {"classes": 10} if name == "NASNetMobile" else {}
     model = getattr(keras.applications, name)(weights=None, input_shape=(size, size, 3), **small)
-    return model, _image(size, size, 3)
+    X = _image(size, size, 3)
+    for part in model._flatten_layers():
+        if isinstance(part, keras.layers.BatchNormalization):
+            part.momentum = 0.0
+    model(_varied(size, size, 3), training=True)
+    return model, X
 
 
 def _digits() -> tuple[Any, Any]:

@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from wua_onnx.errors import ConversionError, RunError, WuaError
+from wua_onnx.model.load import skeleton_of
 from wua_onnx.model.scopes import module_name, module_path
 
 from ._upcast import upcast
@@ -68,10 +69,10 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
         MissingDependency: there is no onnxruntime.
     """
     narrow = _narrowest(model)
-    proto = onnx.load(path, load_external_data=False)
     folder = path.parent
-    if narrow is ir.DataType.BFLOAT16:
-        proto = upcast(onnx.load(path))
+    # onnxruntime reads big weights out of the file by itself.
+    wide = narrow is not ir.DataType.BFLOAT16
+    proto = onnx.ModelProto.FromString(skeleton_of(path)) if wide else upcast(onnx.load(path))
     try:
         names, got = _run(proto, folder, example)
     except RunError as error:

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 _NODE = re.compile(r"translating node %(\w+)")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
 _HINTS = (
-    (r"data-dependent|DynamicControlFlow", "a branch depends on values: use torch.where or torch.cond in its place"),
+    (
+        r"data-dependent|DynamicControlFlow",
+        "a branch depends on values: use torch.where or torch.cond in its place, and no .item()",
+    ),
+    (r"meta tensor", "give the module its weights: those on the device meta have no values"),
     (r"No ONNX function found|No decompositions", "use other operators there, or audit the parts around it"),
     (r"numpy\(\)|\.item\(\)", "keep to operators of PyTorch in forward"),
     (r"not a known type|Unsupported.*type", "take and return tensors, tuples, dicts or dataclasses of them"),
@@ -66,7 +70,14 @@ def _located(place: Any) -> Iterator[None]:
         hint = next((hint for pattern, hint in _HINTS if any(re.search(pattern, text) for text in texts)), None)
         head, mark, printed = str(error).partition("\nWhat the framework printed:")
         advice = f". To try: {hint}" if hint else ""
-        raise ConversionError(f"{head}{found}{advice}{mark}{printed}") from cause
+        rest = _telling(printed)
+        raise ConversionError(f"{head}{found}{advice}{mark * bool(rest)}{rest}") from cause
+
+
+def _telling(printed: str) -> str:
+    """Return what PyTorch printed without the graph it had so far and a warning that it gives of its own code."""
+    kept = [line for line in printed.partition("\ndef forward(self")[0].splitlines() if "treespec" not in line]
+    return "\n".join(kept) if any(map(str.strip, kept)) else ""
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -84,17 +95,17 @@ def _place_of_call(module: torch.nn.Module, error: BaseException) -> str:
         trace = cause.__traceback__
         while trace is not None:
             frame = trace.tb_frame
-            owner = frame.f_locals.get("self")
+            owner = frame.f_locals.get(next(iter(frame.f_code.co_varnames), ""))  # the first argument
             if paths.get(id(owner)):
                 found = f" in module {paths[id(owner)]!r} ({type(owner).__qualname__})"
-            if paths.get(id(owner)) is not None and frame.f_code.co_name != "_call_impl" and not _of_torch(frame):
+            if paths.get(id(owner)) is not None and frame.f_code.co_name != "_call_impl" and _is_authors(frame):
                 line = f", line {trace.tb_lineno} of {frame.f_code.co_filename}"
             trace = trace.tb_next
     return found + line
 
 
-def _of_torch(frame: Any) -> bool:
-    return str(frame.f_globals.get("__name__", "")).partition(".")[0] == "torch"
+def _is_authors(frame: Any) -> bool:
+    return str(frame.f_globals.get("__name__", "")).partition(".")[0] not in ("torch", "wua_onnx")
 
 
 def _place_of_node(program: ExportedProgram, error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Callable, Iterator, Mapping
@@ -99,11 +100,8 @@ def _with_free_batch(subject: Subject, block: Block, translate: Translate, made:
     from torch.export import Dim
 
     samples = min(_examples.samples_in(block) or 1, _MOST)
-    few, traced = _examples.take(block, _COMPARED), _examples.take(block, _TRACED)
-    try:
-        made = made or run(subject, few)
-    except ConversionError:  # it may take a batch of one size only
-        made = run(subject, _examples.take(block, samples))
+    traced = _examples.take(block, _TRACED)
+    made = made or _first_taken(subject, block, samples)
     batch = {0: Dim("batch")}
     try:
         return _attempt(subject, traced, _Axes(batch, batch), translate, made)
@@ -120,6 +118,14 @@ def _with_free_batch(subject: Subject, block: Block, translate: Translate, made:
         except ConversionError as error:
             last = error
     raise last
+
+
+def _first_taken(subject: Subject, block: Block, samples: int) -> Run:
+    """Return what the module makes of a few samples, of one, or of all: it may take a batch of one size only."""
+    for count in (_COMPARED, 1):
+        with contextlib.suppress(ConversionError):
+            return run(subject, _examples.take(block, count))
+    return run(subject, _examples.take(block, samples))
 
 
 def _attempt(subject: Subject, example: Block, axes: _Axes | None, translate: Translate, made: Run) -> Exported:

@@ -15,10 +15,13 @@ from ._trace import Parameters, initializers_of
 
 _GENERATED = re.compile(r"s\d+")
 _RULE = "pkg.onnxscript.rewriter.rule_name"
+_PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original\d*$")  # torch.nn.utils.parametrize
 _MAIN = ("weight", "kernel")  # the parameter that is called by its module's name alone
 
 
-def name_parameters(model: ir.Model, parameters: Parameters, names: set[str]) -> dict[str, str]:
+def name_parameters(
+    model: ir.Model, parameters: Parameters, names: set[str], first_paths: Mapping[str, str]
+) -> dict[str, str]:
     """Give initializers the names of the parameters they came from; return the layer of each weight by its new name.
 
     A module that owns several weights gives `module.parameter` for each. The file alone does not always give the
@@ -28,6 +31,7 @@ def name_parameters(model: ir.Model, parameters: Parameters, names: set[str]) ->
         model: what the exporter wrote.
         parameters: the parameters, by value.
         names: their paths.
+        first_paths: the first path to a parameter, by the others.
     """
     found: dict[str, str] = {}
     taken = {str(value.name) for value in _values(model)}
@@ -35,11 +39,12 @@ def name_parameters(model: ir.Model, parameters: Parameters, names: set[str]) ->
         path = str(value.name) if value.name in names else _origin(value, parameters)
         if path is None:
             continue
+        path = first_paths.get(path, path)
         if path not in taken:
             value.name = path
             taken.add(path)
         if value.const_value is not None and len(value.const_value.shape) > 1:
-            found[str(value.name)] = path
+            found[str(value.name)] = _PARAMETRIZED.sub(r"\1", path)
     return _layers(found)
 
 

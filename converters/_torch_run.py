@@ -52,14 +52,20 @@ def run(subject: Subject, block: Block) -> Run:
     """Run the original on a block.
 
     Raises:
-        ConversionError: it does not take the block.
+        ConversionError: it does not take the block, or returns no tensor.
     """
     import torch
+    from torch.utils import _pytree as pytree
 
     args, kwargs = subject.arguments(block)
     with exporting(subject.original, on(subject.where, args, kwargs), "a module that accepts X"), torch.no_grad():
         outputs = subject.original(*args, **kwargs)
     register_outputs(outputs)
+    if not any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(outputs)):
+        raise ConversionError(
+            f"{subject.where}: expected a module that returns tensors, or tuples, dicts or dataclasses of them, "
+            f"got {type(outputs).__name__}"
+        )
     args, kwargs = subject.arguments(block)
     return Run(args=args, kwargs=kwargs, outputs=outputs)
 
@@ -75,7 +81,10 @@ def tensors(block: Block, owner: torch.nn.Module | ExportedProgram) -> Block:
     def tensor(value: Any) -> Any:
         if value is None or isinstance(value, bool | int | float | str):
             return value
-        made = value.detach().clone() if isinstance(value, torch.Tensor) else torch.tensor(as_array(value))
+        try:
+            made = value.detach().clone() if isinstance(value, torch.Tensor) else torch.tensor(as_array(value))
+        except TypeError as error:  # an array of text
+            raise ConversionError(f"X: expected arrays of numbers, got {error}") from None
         return made.to(device, floating if made.is_floating_point() else made.dtype)
 
     return {n: tensor(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(tensor, block))
@@ -172,3 +181,14 @@ def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, 
         for hook in hooks:
             hook.remove()
     return list(made.items())
+
+
+def first_paths(module: torch.nn.Module) -> dict[str, str]:
+    """Return the path of each parameter that `named_modules()` gives, by the other paths that lead to its module."""
+    first = {id(part): path for path, part in module.named_modules()}
+    return {
+        f"{path}.{name}": f"{first[id(part)]}.{name}"
+        for path, part in module.named_modules(remove_duplicate=False)
+        if first[id(part)] != path
+        for name, _ in part.named_parameters(recurse=False)
+    }

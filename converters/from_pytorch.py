@@ -25,7 +25,7 @@ from ._torch_export import Exported, Shapes, export
 from ._torch_files import load_file
 from ._torch_names import modules_of, name_dimensions, name_parameters
 from ._torch_recurrent import fold_weights, free_steps, translations, unrolled_projections
-from ._torch_run import Run, Subject, evaluating, on, outputs_of_modules, tensors
+from ._torch_run import Run, Subject, evaluating, first_paths, on, outputs_of_modules, tensors
 from ._torch_script import unscripted
 from ._trace import Parameters, tie
 
@@ -174,6 +174,7 @@ def _finished(
             {path: value.numel() for path, value in parameters.items()}, lambda path: as_array(parameters[path])
         ),
         set(parameters),
+        {} if module is None else first_paths(module),
     )
     classes = {path: type(part).__qualname__ for path, part in module.named_modules()} if module is not None else {}
     return Draft(
@@ -190,7 +191,7 @@ def _finished(
 def _parameters(program: ExportedProgram, module: torch.nn.Module | None) -> Mapping[str, torch.Tensor]:
     """Return the parameters by path; those of Keras layers on PyTorch bear the paths of the layers."""
     variables = getattr(module, "weights", None)
-    if module is None or not isinstance(variables, list):
+    if module is None or not (isinstance(variables, list) and all(hasattr(v, "path") for v in variables)):
         return dict(program.state_dict)
     model_name = str(getattr(module, "name", ""))
     return {variable.path.removeprefix(f"{model_name}/"): variable.value for variable in variables}
