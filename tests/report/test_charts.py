@@ -13,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wua_onnx.model.dim_json import to_json
+from wua_onnx.model.dims import Dim, substitute, symbol
 from wua_onnx.report.charts_cost import cost_figures, layers_holding_most
 from wua_onnx.report.charts_memory import memory_figures
 from wua_onnx.report.charts_page import charts_of
 from wua_onnx.report.charts_structure import Line, structure_of
 from wua_onnx.report.charts_svg import NARROW, WIDE, fitted, text_width
-from wua_onnx.report.charts_tree import tree_of
+from wua_onnx.report.charts_tree import of_a_sample, tree_of
 from wua_onnx.report.charts_treemap import squarified, treemap
 from wua_onnx.report.html import render
 
@@ -296,3 +298,18 @@ def test_many_different_modules_inside_one_are_cut_with_a_note() -> None:
 def test_drawings(name: str, golden: Golden) -> None:
     make = {"digits": digits, "hostile": lambda: hostile(digits)}[name]
     golden(f"charts.{name}.html", "\n".join(drawings(with_memory(make))).replace("><", ">\n<") + "\n")
+
+
+_B, _S = symbol("batch"), symbol("seq")
+
+
+@pytest.mark.parametrize(
+    "dim", [7 * _B, _B, 11 * _B + 13, 3 * _B * _B + 5 * _B, 2 * _B * _S + 17 * _S, (2**60 + 1) * _B], ids=str
+)
+def test_counts_of_a_sample_are_the_expression_at_a_batch_of_one(dim: Dim) -> None:
+    value = to_json(dim)
+    cost = {"batch": {"text": "batch"}, "symbols": ["batch", "seq"]}
+    assert of_a_sample(value, cost) == to_json(substitute(dim, {"batch": 1}))
+    assert of_a_sample(value, {"batch": 1, "symbols": ["batch", "seq"]}) == value, "a batch that is bound"
+    other = of_a_sample(value, {**cost, "batch": {"text": "seq"}})
+    assert other == to_json(substitute(dim, {"seq": 1}))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +14,7 @@ from wua_onnx.report import numbers as n
 
 Json = Mapping[str, Any]
 
+_LINEAR = re.compile(r"([0-9]{1,4000})\*([^-+*/(),\s]+)(?: \+ ([0-9]{1,4000}))?", re.ASCII)  # 12*batch + 34
 _DEEPEST = 64  # levels that are told apart; deeper ones stand side by side
 
 
@@ -86,8 +88,11 @@ def of_a_sample(value: n.Number, cost: Json) -> n.Number:
     """Return a count of a run with the batch as 1, where that is a free dimension; other dimensions stay free."""
     batch = cost.get("batch")
     symbol = batch.get("text") if isinstance(batch, Mapping) else None
-    if not isinstance(symbol, str) or symbol not in cost["symbols"] or not isinstance(value, Mapping):
+    if not isinstance(value, Mapping) or not isinstance(symbol, str) or symbol not in cost["symbols"]:
         return value
+    linear = _LINEAR.fullmatch(str(value.get("text")))
+    if linear is not None and linear[2] == symbol:  # nearly all of them, and ten times as fast
+        return to_json(int(linear[1]) + int(linear[3] or 0))  # type: ignore[no-any-return]
     try:
         dim = from_json(value)
     except (ValueError, TypeError, KeyError):  # an expression without its terms
