@@ -1,8 +1,8 @@
 """What the operators of one step of a recurrence compute, on random numbers.
 
 Products with constants and states are random, a number for each column, the same for all samples. Constant shifts
-along the columns are biases, which only shift a gate; they are left out, and so are peepholes, which shift it by a state
-times a constant.
+along the columns are biases, which only shift a gate; they are left out, and so are peepholes, which shift it by a
+state times a constant.
 """
 
 from __future__ import annotations
