@@ -234,6 +234,14 @@ def test_one_weight() -> None:
     assert metrics.coverage == {0.5: 1, 0.8: 1, 0.9: 1}
 
 
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_many_thresholds_are_compared_as_one_is(dtype: Any) -> None:
+    values = (np.random.default_rng(3).random(997) * 7).astype(dtype)
+    thresholds = np.array([0.0, 1e-300, float(values[5]), np.nextafter(float(values[5]), 9), 3.3, 6.99, 7.5, 1e300])
+    found = rank(values).counts_below(thresholds)
+    assert found.tolist() == [sum(float(value) < threshold for value in values) for threshold in thresholds]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_thresholds_are_compared_in_float64(dtype: Any) -> None:
     """float32(0.01) is below 0.01, float32(0.001) above 0.001, and the next number is on the other side."""

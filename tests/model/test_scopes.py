@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+
 import onnx_ir as ir
 import pytest
 
-from wua_onnx.model.scopes import TORCH_CLASSES, TORCH_SCOPES, module_classes, module_name, module_path, source_line
+from wua_onnx.model.scopes import (
+    TORCH_CLASSES,
+    TORCH_SCOPES,
+    module_classes,
+    module_name,
+    module_path,
+    source_line,
+    string_list,
+)
 
 
 def node(name: str, scopes: str | None = None) -> ir.Node:
@@ -77,3 +87,26 @@ def test_the_line_is_the_authors_innermost(trace: str, line: str | None) -> None
     made = node("n")
     made.metadata_props["pkg.torch.onnx.stack_trace"] = trace
     assert source_line(made) == line
+
+
+LISTS = [
+    [],
+    [""],
+    ["", "enc.layers.0", "relu_3"],
+    ["it's", 'a"b', "c, d"],
+    ["', '"],
+    ["\\n", "\n", "\0"],
+    ["ü", "\u202e"],
+]
+
+
+@pytest.mark.parametrize("strings", LISTS)
+def test_lists_of_strings_are_read_as_python_writes_them(strings: list[str]) -> None:
+    assert string_list(repr(strings)) == strings == ast.literal_eval(repr(strings))
+
+
+@pytest.mark.parametrize(
+    "text", ["['a\nb']", "['a', b]", "['a' 'b'", "['a'] + ['b']", "[__import__('os')]", "'a'", "[1", None]
+)
+def test_what_is_no_list_of_strings_is_empty(text: str | None) -> None:
+    assert string_list(text) == []

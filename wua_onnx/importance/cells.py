@@ -63,6 +63,10 @@ class Cells:
         least, most = self.count_below_bounds(threshold, threshold)
         return (least + most) // 2
 
+    def counts_below(self, thresholds: Array) -> Array:
+        """How many are strictly below each of several thresholds."""
+        return np.array([self.count_below(float(threshold)) for threshold in thresholds])
+
     def count_below_bounds(self, lowest: float, highest: float) -> tuple[int, int]:
         """The fewest and the most that can be below a threshold from `lowest` to `highest`."""
         sure = int(np.searchsorted(self.high, lowest, side="left"))

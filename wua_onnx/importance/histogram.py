@@ -38,7 +38,7 @@ def histogram(importance: Array, bins: int = 40, *, ranking: Distribution | None
     log_mean = _log10_mean(ranking)
     low, high = _range(ranking, ranking.value_at(_tail(ranking, zeros)), log_mean)
     edges = np.linspace(low, high, bins + 1)
-    below = [ranking.count_below(threshold) for threshold in _thresholds(edges, log_mean)]
+    below = ranking.counts_below(np.array(_thresholds(edges, log_mean))).tolist()
     return edges, np.diff([zeros, *below, ranking.size]).astype(np.int64)
 
 

