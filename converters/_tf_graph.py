@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,8 +30,23 @@ def narrow(traced: Traced) -> ir.DataType | None:
     return ir.DataType.BFLOAT16 if "bfloat16" in types else None
 
 
-def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
-    """Return the ONNX graph of a traced function, and what to tell the user.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Translated:
+    """What tf2onnx made of a function.
+
+    Attributes:
+        model: the ONNX graph.
+        cautions: what to tell the user.
+        frozen: the tf.GraphDef that it was made of; None where the weights are too large to be in it.
+    """
+
+    model: ir.Model
+    cautions: tuple[str, ...] = ()
+    frozen: Any = None
+
+
+def translate(traced: Traced, where: str) -> Translated:
+    """Return the ONNX graph of a traced function.
 
     tf2onnx writes bfloat16 as now one, now another type; such a function becomes one in float32.
 
@@ -44,7 +60,12 @@ def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
     # A GraphDef or a ModelProto ends at 2 GiB: weights beyond that are handed over apart.
     large = sum(int(np.prod(v.shape)) * v.dtype.size for _, v in traced.variables) > _base.EXTERNAL_ABOVE
     source = SimpleNamespace(get_concrete_function=lambda *_: traced.function)
-    with converting(where, "operators that ONNX can express"), _numpy_product(), _transposes_kept():
+    with (
+        converting(where, "operators that ONNX can express"),
+        _numpy_product(),
+        _transposes_kept(),
+        _frozen() as frozen,
+    ):
         proto, storage = tf2onnx.convert.from_function(
             source,
             (),
@@ -62,7 +83,7 @@ def translate(traced: Traced, where: str) -> tuple[ir.Model, tuple[str, ...]]:
     _bind_captured(model, traced)
     created = (str(operation.name) for operation in traced.function.graph.get_operations())
     restore_order(model.graph, {name: number for number, name in enumerate(created)})
-    return model, cautions
+    return Translated(model=model, cautions=cautions, frozen=frozen[0] if frozen and not large else None)
 
 
 def check_operators(model: ir.Model, where: str) -> None:
@@ -136,6 +157,24 @@ def _bucketize(ctx: Any, node: Any, name: str, args: Any) -> None:
         shapes=[shape],
         dtypes=[onnx.TensorProto.INT32],
     )
+
+
+@contextlib.contextmanager
+def _frozen() -> Iterator[list[Any]]:
+    """Collect the graphs that tf2onnx freezes in the body."""
+    loader = import_package("tf2onnx.tf_loader")
+    freeze, found = loader.from_function, []
+
+    def keep(*args: Any, **kwargs: Any) -> Any:
+        made = freeze(*args, **kwargs)
+        found.append(made)
+        return made
+
+    loader.from_function = keep
+    try:
+        yield found
+    finally:
+        loader.from_function = freeze
 
 
 @contextlib.contextmanager

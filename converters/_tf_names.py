@@ -103,6 +103,11 @@ def _relative(name: str, scopes: Mapping[str, str]) -> tuple[str | None, str]:
     return None, name
 
 
+def layer_of_scope(name: str, scopes: Mapping[str, str]) -> str | None:
+    """Return the path of the layer in whose scope the operator `name` lies, None in no one's."""
+    return _relative(name, scopes)[0] or None
+
+
 def _unused(name: str, taken: set[str]) -> str:
     candidate, number = name, 0
     while candidate in taken:

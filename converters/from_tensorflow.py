@@ -22,6 +22,7 @@ from ._tf_examples import Array, Dims, arrays_for, plain
 from ._tf_functions import Traced
 from ._tf_graph import check_operators, narrow, translate
 from ._tf_import import import_package
+from ._tf_layers import layers_made
 from ._tf_lite import draft_tflite
 from ._tf_names import (
     name_dimensions,
@@ -118,11 +119,14 @@ def _draft(
         layers_run: what returns the outputs of layers, for `Example`.
         modules: what is known of each layer.
     """
-    model, cautions = translate(traced, where)
+    translated = translate(traced, where)
+    model, cautions, sizes = translated.model, translated.cautions, traced.sizes
     name_inputs(model)
     tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)
+        if translated.frozen is not None:
+            sizes, layers_run = layers_made(translated.frozen, traced, scopes_found, arrays, where)
     layers = rename(model, scopes_found if scopes is None else scopes, traced.variables)
     check_operators(model, where)
     try:
@@ -139,7 +143,7 @@ def _draft(
     feeds = {spec.name: array for spec, array in zip(traced.specs, arrays, strict=True) if spec.name in names}
     example = None
     if outputs is not None:
-        example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced), sizes=traced.sizes)
+        example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced), sizes=sizes)
     return Draft(
         model=model,
         framework="keras" if scopes is not None else "tensorflow",

@@ -196,12 +196,17 @@ def test_images_of_a_single_pixel(tmp_path: Path) -> None:
     np.testing.assert_allclose(got, model(x), atol=1e-5)
 
 
-def test_a_layer_of_another_size_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("form", ["model", "SavedModel", "function"])
+def test_a_layer_of_another_size_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: str) -> None:
     """Left to itself, tf2onnx writes (batch, 1, 4, 1) for (batch, 1, 1, 4), and a mean at the end hides it."""
     monkeypatch.setattr(_tf_graph, "_transposes_kept", contextlib.nullcontext)
     monkeypatch.setattr(_check, "TOLERANCE", np.inf)
+    model: Any = pixel()
+    spec = tf.TensorSpec([None, 1, 1, 2], name="x")
+    given = saved(model, tmp_path / "saved") if form == "SavedModel" else model
+    given = tf.function(lambda x: model(x), input_signature=[spec]) if form == "function" else given
     with pytest.raises(ConversionError, match=r"layer 'norm': expected \[5, 1, 1, 4\] .* got \[5, 1, 4, 4\]"):
-        to_onnx(pixel(), tmp_path / "m.onnx", samples(7, 1, 1, 2))
+        to_onnx(given, tmp_path / "m.onnx", samples(7, 1, 1, 2))
 
 
 def test_constants_that_a_layer_holds_are_no_inputs(tmp_path: Path) -> None:

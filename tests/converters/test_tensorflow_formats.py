@@ -197,16 +197,17 @@ def test_a_table_that_is_the_last_layer_as_well_is_one_weight(tmp_path: Path) ->
     assert sorted(matrices) == [(5, 5), (11, 5)]
 
 
+@pytest.mark.parametrize("form", [0, 1], ids=["model", "SavedModel"])
 def test_beyond_tolerance_the_first_layer_that_differs_is_named(
-    saved: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    saved: tuple[Any, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: int
 ) -> None:
     def wrong(traced: Any, where: str) -> Any:
-        model, cautions = _tf_graph.translate(traced, where)
-        kernel = next(v for v in model.graph.initializers.values() if list(v.shape or ()) == [3, 2, 3, 3])
+        translated = _tf_graph.translate(traced, where)
+        kernel = next(v for v in translated.model.graph.initializers.values() if list(v.shape or ()) == [3, 2, 3, 3])
         assert kernel.const_value is not None
         kernel.const_value = ir.tensor(kernel.const_value.numpy() * 3, name=kernel.name)
-        return model, cautions
+        return translated
 
     monkeypatch.setattr(from_tensorflow, "translate", wrong)
     with pytest.raises(ConversionError, match=r"The first layer that differs is 'first', by"):
-        to_onnx(saved[0], tmp_path / "m.onnx", samples(4, 6, 6, 2))
+        to_onnx(saved[form], tmp_path / "m.onnx", samples(4, 6, 6, 2))
