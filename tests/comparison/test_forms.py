@@ -160,3 +160,13 @@ def test_every_hostile_name_is_met() -> None:
     text = json.dumps(harmful().to_dict())
     met = [name for name in HOSTILE if json.dumps(name)[1:-1] in text]
     assert len(met) >= len(HOSTILE) - 1
+
+
+def test_a_long_expression_is_left_to_the_json() -> None:
+    data = made().to_dict()
+    text = " + ".join(f"{index}*batch**{index}*seq" for index in range(2, 40))
+    figure = next(figure for figure in data["figures"] if figure["name"] == "macs")
+    figure.update(before={"text": text}, after={"text": f"{text} + 1"}, ratio=None)
+    for form in (comparison_markdown(data), render_comparison(data)):
+        assert "depends on free dimensions" in form
+        assert "batch" not in form

@@ -67,12 +67,17 @@ def change_row(delta: Json) -> ChangeRow:
     return ChangeRow(
         name=name,
         label=label_of(name),
-        before="" if name == "weight_change" else write(before),
-        after=write(after),
+        before="" if name == "weight_change" else _text(before, write),
+        after=_text(after, write),
         change=_change(delta, known[0], known[1]),
         tone=_tone(name, known[0], known[1], delta.get("ratio")),
         shares=_bar(name, known[0], known[1]),
     )
+
+
+def _text(value: n.Number, write: Callable[[n.Number], str]) -> str:
+    """Return a figure as text; an expression of more than a line is left to the JSON."""
+    return "depends on free dimensions" if n.is_long(value) else write(value)
 
 
 def _change(delta: Json, before: Known, after: Known) -> str:

@@ -198,7 +198,8 @@ def _ran(outputs: Json | None) -> str:
 def _counts(data: Json) -> tuple[str, ...]:
     both = data["layers"]
     renamed = sum(layer["name"] != layer["after_name"] for layer in both)
-    found = [f"{sum(layer['changed'] for layer in both):,} of {n.plural(len(both), 'layer')} in common changed"]
+    changed = f"{sum(layer['changed'] for layer in both):,} of {n.plural(len(both), 'layer')} in common changed"
+    found = [changed if both else "no layer in common"]
     found += [f"{renamed:,} renamed"] if renamed else []
     found += [f"{len(data[word]):,} {word}" for word in ("added", "removed")]
     return tuple(found)
