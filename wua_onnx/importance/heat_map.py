@@ -20,6 +20,7 @@ FILTERS = 16  # kernels that are shown, at most
 SPAN = 3.0  # times the mean: the highest level
 _KERNEL = 256  # elements of a kernel that is shown, at most
 _LEVELS = 15
+_HEX = np.frombuffer(b"0123456789abcdef", dtype=np.uint8)
 _DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
@@ -99,7 +100,8 @@ class Heat:
     def _add(self, part: Array, row: int, column: int) -> None:
         top, rows = _inside(self._rows, row, part.shape[0])
         left, columns = _inside(self._columns, column, part.shape[1])
-        sums = np.array([part[begin:end].sum(axis=0) for begin, end in pairwise(rows)])
+        single = rows.size == part.shape[0] + 1  # every row is a block
+        sums = part if single else np.array([part[begin:end].sum(axis=0) for begin, end in pairwise(rows.tolist())])
         sums = sums.reshape(*sums.shape[:2], -1).sum(axis=2, dtype=np.float64)
         blocks = np.add.reduceat(sums, columns[:-1], axis=1)
         self._sums[top : top + blocks.shape[0], left : left + blocks.shape[1]] += blocks
@@ -150,7 +152,7 @@ def _inside(edges: Array, start: int, length: int) -> tuple[int, Array]:
     return first, np.clip(edges[first : last + 1] - start, 0, length)
 
 
-def _digits(rows: Array) -> tuple[str, ...]:
-    """Return shares of the mean as digits, a string for each row."""
-    steps = np.clip(np.rint(rows * (_LEVELS / SPAN)), 0, _LEVELS).astype(np.uint8)
-    return tuple(row.tobytes().decode("ascii") for row in _DIGITS[steps])
+def _digits(values: Array) -> tuple[str, ...]:
+    """Return shares of the mean as digits, a text for each row."""
+    steps = np.clip(np.rint(values * (_LEVELS / SPAN)), 0, _LEVELS).astype(np.intp)
+    return tuple(line.tobytes().decode("ascii") for line in _HEX[steps])
