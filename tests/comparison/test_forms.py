@@ -162,6 +162,12 @@ def test_every_hostile_name_is_met() -> None:
     assert len(met) >= len(HOSTILE) - 1
 
 
+def test_numbers_stay_with_their_units() -> None:
+    page = made().to_html()
+    for cell in ("86.1\u00a0KiB", "-7.6\u00a0%", "+40.6\u00a0pp"):
+        assert cell in page
+
+
 def test_a_long_expression_is_left_to_the_json() -> None:
     data = made().to_dict()
     text = " + ".join(f"{index}*batch**{index}*seq" for index in range(2, 40))

@@ -25,7 +25,7 @@ from wua_onnx.report.profile import NODES, OPERATORS
 from wua_onnx.report.training_view import ENERGY, WORK
 from wua_onnx.report.view import page
 
-_UNIT = re.compile(r"(?<=[0-9]) (?=%|pp\b|[kMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
+_UNIT = re.compile(r"(?<=[0-9]) (?=%|pp\b|[kKMGTPE]?(?:MACs|FLOPs|iB|B)\b)")
 LINES_INLINE = 50
 MODULES_SHOWN = 15  # modules in the open part of the table
 
