@@ -272,3 +272,15 @@ def test_weights_in_nodes() -> None:
     recorder.update(x)
     ((statistics,),) = recorder.result().layers.values()
     np.testing.assert_allclose(statistics.mean, np.abs(x @ rand(5, 3)).mean(0), rtol=1e-5)
+
+
+def test_a_weight_inside_of_a_function_is_one_however_often_it_is_called() -> None:
+    proto = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["": 21, "my": 1]>
+        g (float[N, 2] x) => (float[] y) { h = my.Lin(x) y = my.Lin(h) }
+        <domain: "my", opset_import: ["": 21]> Lin (x) => (y) {
+            w = Constant<value = float[2, 2] {1.0, 2.0, 3.0, 4.0}>() a = MatMul(x, w) y = Relu(a) }"""
+    )
+    found = find_layers(load(proto))
+    assert {name: (layer.shape, len(layer.uses)) for name, layer in found.by_name.items()} == {"w": ((2, 2), 2)}
+    assert found.parameters == 4

@@ -15,7 +15,22 @@ def written_out(model: ir.Model) -> ir.Model:
     Raises:
         Exception: calls that do not fit their functions (onnx_ir raises many kinds).
     """
-    return _Numbered()(model).model
+    result: ir.Model = _Numbered()(model).model
+    _share_constants(result.graph)
+    return result
+
+
+def _share_constants(graph: ir.Graph) -> None:
+    """Keep one copy of each tensor in a Constant: a function holds its weights once, however often it is called."""
+    first: dict[int, ir.Value] = {}
+    for node in list(graph):
+        held = node.attributes.get("value") if node.op_type == "Constant" and not node.domain else None
+        if held is None or not isinstance(held.value, ir.TensorProtocol) or held.value.size < 2:
+            continue
+        copy, kept = node.outputs[0], first.setdefault(id(held.value), node.outputs[0])
+        if copy is not kept and not copy.is_graph_output():
+            ir.convenience.replace_all_uses_with(copy, kept)
+            graph.remove(node, safe=True)
 
 
 class _Numbered(InlinePass):
