@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import csv
+import io
 from pathlib import Path
 
 import numpy as np
 from onnx import helper
 
 import wua_onnx as wua
+from wua_onnx.report.layer_csv import layer_csv
 
 from .small_models import model
 
@@ -48,6 +51,13 @@ def test_layers_name_the_class_and_the_line_of_their_module(tmp_path: Path) -> N
     audit.to_json(tmp_path / "audit.json")
     [again] = wua.Audit.from_json(tmp_path / "audit.json").layers.values()
     assert (again.module, again.module_class, again.source) == ("enc.fc", "app.Scaled", "/home/me/enc.py:23")
+    frame = audit.to_pandas()
+    assert frame.loc[0, ["module", "module_class", "source"]].tolist() == [layer.module, "app.Scaled", layer.source]
+    [row] = csv.DictReader(io.StringIO(layer_csv(audit.to_dict())))
+    assert (row["module"], row["module_class"], row["source"]) == ("enc.fc", "app.Scaled", "/home/me/enc.py:23")
+    page = audit.to_html()
+    assert "app.Scaled" in page
+    assert "/home/me/enc.py:23" in page
 
 
 def test_layers_of_a_file_that_tells_nothing_have_no_class() -> None:

@@ -30,6 +30,7 @@ def _row(layer: Mapping[str, Any]) -> dict[str, Any]:
     }
     row["weight_shape"] = "×".join(map(str, layer["weight_shape"]))
     row["macs"] = number(layer["macs"])
+    row.update({key: layer.get(key) for key in ("module", "module_class", "source")})
     for scored in list(layer["criteria"].values())[:1]:
         row.update({name: scored["metrics"][name] for name in _METRICS})
         if scored["baseline"] is not None:

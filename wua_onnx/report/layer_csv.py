@@ -12,7 +12,7 @@ from wua_onnx.report.cost_tables import cell
 Json: TypeAlias = Mapping[str, Any]
 
 _HEAD = ("name", "kind", "op", "uses", "dtype", "weight_shape", "weights", "neurons", "dead_neurons", "non_finite",
-         "activation", "macs")  # fmt: skip
+         "activation", "macs", "module", "module_class", "source")  # fmt: skip
 _METRICS = ("effective", "utilization", "redundancy", "gini", "entropy", "normalized_entropy")
 
 
