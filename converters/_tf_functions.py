@@ -44,6 +44,11 @@ def from_saved_model(folder: Path, signature: str | None = None) -> Traced:
         ConversionError: the folder cannot be loaded, or has no such signature.
     """
     tf = import_package("tensorflow")
+    if b"XlaCallModule" in (folder / "saved_model.pb").read_bytes():
+        raise ConversionError(
+            f"{folder}: expected a SavedModel of TensorFlow's operators, got one with a program that JAX has compiled: "
+            "convert the Keras model itself, or its .keras file"
+        )
     with converting(str(folder), "a SavedModel"):
         loaded = tf.saved_model.load(str(folder))
     signatures = dict(loaded.signatures)

@@ -49,6 +49,13 @@ def test_saved_model_without_the_default_signature_lists_its_own(tmp_path: Path)
         to_onnx(tmp_path / "saved", tmp_path / "m.onnx")
 
 
+def test_saved_model_of_a_program_compiled_by_jax_says_what_to_convert(tmp_path: Path) -> None:
+    """What Keras on JAX exports: one operator, named in the file, with the whole program in it."""
+    (tmp_path / "saved_model.pb").write_bytes(b"\x08\x01XlaCallModule")
+    with pytest.raises(ConversionError, match="got one with a program that JAX has compiled: convert the Keras model"):
+        to_onnx(tmp_path, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_file_with_a_lambda_is_refused(tmp_path: Path, suffix: str) -> None:
     model = keras.Sequential([keras.Input((5,)), layers.Lambda(lambda x: x * 2)])
