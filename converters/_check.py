@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable, Iterable, Mapping
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -69,10 +71,29 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
         MissingDependency: there is no onnxruntime.
     """
     narrow = _narrowest(model)
-    folder = path.parent
-    # onnxruntime reads big weights out of the file by itself.
-    wide = narrow is not ir.DataType.BFLOAT16
-    proto = onnx.ModelProto.FromString(skeleton_of(path)) if wide else upcast(onnx.load(path))
+    with _runnable(path, narrow) as (proto, folder):
+        worst = _compared(model, proto, folder, example, where, narrow)
+        _check_sizes(path, proto, folder, example, where)
+    return worst
+
+
+@contextlib.contextmanager
+def _runnable(path: Path, narrow: ir.DataType | None) -> Iterator[tuple[onnx.ModelProto, Path]]:
+    """Yield the model as onnxruntime can run it, its big weights in files of the folder that comes with it."""
+    if narrow is not ir.DataType.BFLOAT16:
+        yield onnx.ModelProto.FromString(skeleton_of(path)), path.parent
+        return
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        proto = upcast(onnx.load(path))
+        # A message of more than 2 GiB cannot be handed over; this leaves in `proto` where the values lie.
+        onnx.save_model(proto, Path(folder) / path.name, save_as_external_data=True, location="wide.data")
+        yield proto, Path(folder)
+
+
+def _compared(
+    model: ir.Model, proto: onnx.ModelProto, folder: Path, example: Example, where: str, narrow: ir.DataType | None
+) -> float:
+    """Return the largest difference of the outputs of `proto` from those in the example."""
     try:
         names, got = _run(proto, folder, example)
     except RunError as error:
@@ -96,11 +117,10 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
                 f"{_first_diverging(model, proto, folder, example, tolerance)}"
             )
         worst = max(worst, gap.difference)
-    _check_sizes(path, proto, example, where)
     return worst
 
 
-def _check_sizes(path: Path, proto: onnx.ModelProto, example: Example, where: str) -> None:
+def _check_sizes(path: Path, proto: onnx.ModelProto, folder: Path, example: Example, where: str) -> None:
     """Refuse a model in which a layer makes more or fewer values than in the framework, whatever comes out in the end.
 
     A network whose last layers reduce or saturate may hide that. Shapes alone tell which layers to look at; only
@@ -117,7 +137,7 @@ def _check_sizes(path: Path, proto: onnx.ModelProto, example: Example, where: st
     known = {output.name for output in proto.graph.output}
     shown.graph.output.extend(onnx.ValueInfoProto(name=name) for name in set(suspects.values()) - known)
     try:
-        got = dict(zip(*_run(shown, path.parent, example), strict=True))
+        got = dict(zip(*_run(shown, folder, example), strict=True))
         made = [(layer, expected, got[suspects[layer]]) for layer, expected in example.layers() if layer in suspects]
     except WuaError:
         return  # the comparison of outputs stands
@@ -161,7 +181,12 @@ def _narrowest(model: ir.Model) -> ir.DataType | None:
 def _run(proto: onnx.ModelProto, folder: Path, example: Example) -> tuple[list[str], list[Array]]:
     from wua_onnx.running import Session
 
-    made = Session(proto.SerializeToString(), folder).run(example.feeds)
+    class Once(Session):
+        def _configure(self, runtime: Any, options: Any) -> None:
+            # Rearranging the weights takes as long as a run and makes the next ones faster; there are none.
+            options.add_session_config_entry("session.disable_prepacking", "1")
+
+    made = Once(proto.SerializeToString(), folder).run(example.feeds)
     return list(made), list(made.values())
 
 
