@@ -40,7 +40,7 @@ def to_markdown(audit: Mapping[str, Any]) -> str:
         f"## Cost by operator{f', {view.cost.per}' if view.cost.per else ''}",
         table(columns.OPERATORS, view.cost.operators),
         "## Cost by module",
-        _cut(columns.MODULES, view.cost.modules, _SHOWN_MODULES, "modules"),
+        _cut(columns.MODULES, view.cost.modules, _SHOWN_MODULES, "modules", view.cost.module_count),
         *_training(view.training),
         *_latency(latency_view(audit.get("profile"))),
         "## Method",
@@ -88,8 +88,8 @@ def _latency(view: LatencyView | None) -> list[str]:
     return ["## Measured times", table(OPERATORS, view.operators), "\n".join(f"- {escape(line)}" for line in lines)]
 
 
-def _cut(shown: Sequence[Column], rows: Sequence[Any], limit: int, nouns: str) -> str:
-    rest = len(rows) - limit
+def _cut(shown: Sequence[Column], rows: Sequence[Any], limit: int, nouns: str, count: int | None = None) -> str:
+    rest = (len(rows) if count is None else count) - limit
     more = f"\n\n{rest:,} more {nouns} are in the JSON." if rest > 0 else ""
     return table(shown, rows[:limit]) + more if rows else f"No {nouns}."
 

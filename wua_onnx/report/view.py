@@ -20,7 +20,7 @@ Json = Mapping[str, Any]
 
 SCHEMA_VERSION = 1
 LISTED = 200  # names in a folded list of the page
-MODULES = 400  # modules in its table; the JSON has all
+MODULES = 400  # modules in a table; the JSON has all
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +34,7 @@ class CostView:
     totals: tuple[Fact, ...]
     operators: tuple[CostRow, ...]
     modules: tuple[CostRow, ...]
+    module_count: int
     constant: int
     unused: int
 
@@ -105,12 +106,14 @@ def check_version(audit: Json) -> None:
 def cost_view(cost: Json) -> CostView:
     """Return the cost section from the `cost` part of an audit, or from a cost report on its own."""
     macs, free = of_a_sample(cost["macs"], cost), isinstance(cost.get("batch"), Mapping)
-    operators, modules = (rows_of_a_sample(cost[key], cost) for key in ("by_operator", "by_module"))
+    operators = rows_of_a_sample(cost["by_operator"], cost)
+    modules = rows_of_a_sample(cost["by_module"][:MODULES], cost)
     return CostView(
         per="of one sample" if free else "",
         totals=_totals(cost),
         operators=tuple(cost_row(row, row["op"], macs) for row in sorted(operators, key=_dearest)),
         modules=tuple(cost_row(row, row["path"] or "(whole model)", macs) for row in modules),
+        module_count=len(cost["by_module"]),
         constant=len(constant_nodes(cost)),
         unused=len(unused_nodes(cost)),
     )
