@@ -23,10 +23,13 @@ from ._upcast import upcast
 Array: TypeAlias = np.ndarray[Any, Any]
 Layers: TypeAlias = "Iterable[tuple[str, Array]]"
 
-# Of the largest absolute value of an output, by the narrowest type in which the model computes. The mantissa of
-# float16 has 11 bits, that of bfloat16 8: one rounding is 5e-4 or 4e-3, and roundings add up over layers. A step of
-# an 8-bit quantization is 8e-3.
+# Of the largest absolute value of an output, by the narrowest type in which the model computes: of float16 with its
+# mantissa of 11 bits, bfloat16 with 8, steps of 8 bits. Measured: 1e-3, 2e-3 for 2 to 50 dense layers, 2e-3, 1e-2 for a
+# small BERT, 5e-2, 2e-1 for a MobileNetV2. How roundings add up depends on the network, so beyond the first column the
+# framework's own rounding is measured, where it can compute in float32 as well; the second is for all others.
+_TIGHT = {ir.DataType.BFLOAT16: 1e-2, ir.DataType.FLOAT16: 2e-3}
 _TOLERANCES = {ir.DataType.BFLOAT16: 5e-2, ir.DataType.FLOAT16: 1e-2, ir.DataType.INT8: 5e-2}
+_ROUNDINGS = 3  # how far two computations that round differently may be apart, in roundings of one
 TOLERANCE = 1e-3
 
 
@@ -39,6 +42,7 @@ class Example:
         outputs: the arrays that came out, in the order of the ONNX outputs.
         layers: runs the samples once more and returns what each layer made of them, by its path, in the order in
             which they ran; only called to find the layer that goes wrong.
+        wide: computes the outputs in float32, where the framework was given a model in a narrower type.
         narrow: float16 or bfloat16, where the framework computes in it and the model does not.
         sizes: the name and the shape of what each layer makes, by its path, in the framework; None for an axis as
             long as the batch.
@@ -47,6 +51,7 @@ class Example:
     feeds: Mapping[str, Array]
     outputs: tuple[Array, ...]
     layers: Callable[[], Layers] | None = None
+    wide: Callable[[], tuple[Array, ...]] | None = None
     narrow: ir.DataType | None = None
     sizes: Mapping[str, tuple[str, tuple[int | None, ...]]] = field(default_factory=dict)
 
@@ -66,8 +71,7 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
 
     Raises:
         ConversionError: the model does not run, has other outputs, or one differs by more than 1e-3 of its largest
-            absolute value (1e-2 where it computes in float16, 5e-2 in bfloat16 or 8-bit steps); whole numbers must be
-            the same unless it computes in one of those.
+            absolute value; more is allowed where it computes in a narrower type, and whole numbers may differ then.
         MissingDependency: there is no onnxruntime.
     """
     narrow = _narrowest(model)
@@ -104,12 +108,15 @@ def _compared(
             f"as in the framework, got {[list(array.shape) for array in got]} from the converted model"
         )
     narrow = narrow or example.narrow
-    tolerance = _TOLERANCES.get(narrow, TOLERANCE) if narrow is not None else TOLERANCE
+    table = _TIGHT if example.wide is not None else _TOLERANCES
+    tolerance = table.get(narrow, _TOLERANCES.get(narrow, TOLERANCE)) if narrow is not None else TOLERANCE
     worst = 0.0
-    for name, expected, found in zip(names, example.outputs, got, strict=True):
+    for index, (name, expected, found) in enumerate(zip(names, example.outputs, got, strict=True)):
         gap = _gap(expected, found)
         exact = expected.dtype.kind in "biu"
         allowed = 0.0 if exact and narrow is None else gap.largest if exact else tolerance * gap.largest
+        if gap.difference > allowed and example.wide is not None:
+            allowed = max(allowed, _ROUNDINGS * _gap(example.wide()[index], expected).difference)
         if gap.difference > allowed:
             raise ConversionError(
                 f"{where}, output {name!r}: expected the framework's values (largest {gap.largest:.6g}) to within "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import inspect
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from wua_onnx.running.arrays import as_array
 
 from . import _examples
 from ._examples import Block
+from ._quiet import converting
 from ._torch_errors import exporting
 
 if TYPE_CHECKING:
@@ -181,6 +183,28 @@ def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, 
         for hook in hooks:
             hook.remove()
     return list(made.items())
+
+
+def outputs_in_float32(module: torch.nn.Module, run: Run) -> tuple[Any, ...]:
+    """Return the tensors that a copy of the module in float32 makes of the arguments of the run."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    def wide(leaf: Any) -> Any:
+        return leaf.float() if isinstance(leaf, torch.Tensor) and leaf.is_floating_point() else leaf
+
+    args, kwargs = pytree.tree_map(wide, (run.args, dict(run.kwargs)))
+    copied = copy.deepcopy(module).float().eval()
+    with converting("the module in float32", "one that computes"), torch.no_grad():
+        outputs = copied(*args, **kwargs)
+    return tuple(as_array(leaf) for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor))
+
+
+def is_narrow(module: torch.nn.Module) -> bool:
+    """Return whether the module has parameters in float16 or bfloat16."""
+    import torch
+
+    return any(parameter.dtype in (torch.float16, torch.bfloat16) for parameter in module.parameters())
 
 
 def first_paths(module: torch.nn.Module) -> dict[str, str]:

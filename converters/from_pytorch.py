@@ -25,7 +25,17 @@ from ._torch_export import Exported, Shapes, export
 from ._torch_files import load_file
 from ._torch_names import modules_of, name_dimensions, name_parameters
 from ._torch_recurrent import fold_weights, free_steps, translations, unrolled_projections
-from ._torch_run import Run, Subject, evaluating, first_paths, on, outputs_of_modules, tensors
+from ._torch_run import (
+    Run,
+    Subject,
+    evaluating,
+    first_paths,
+    is_narrow,
+    on,
+    outputs_in_float32,
+    outputs_of_modules,
+    tensors,
+)
 from ._torch_script import unscripted
 from ._trace import Parameters, tie
 
@@ -206,4 +216,5 @@ def _example(model: ir.Model, run: Run, module: torch.nn.Module | None) -> Examp
     names = [str(value.name) for value in model.graph.inputs]
     feeds = dict(zip(names, map(as_array, fed), strict=True))
     layers = None if module is None else partial(outputs_of_modules, module, (run.args, run.kwargs))
-    return Example(feeds=feeds, outputs=tuple(map(as_array, made)), layers=layers)
+    wide = partial(outputs_in_float32, module, run) if module is not None and is_narrow(module) else None
+    return Example(feeds=feeds, outputs=tuple(map(as_array, made)), layers=layers, wide=wide)

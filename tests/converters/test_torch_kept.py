@@ -151,6 +151,22 @@ def test_bfloat16_is_compared(tmp_path: Path) -> None:
     assert types == {onnx.TensorProto.BFLOAT16}
 
 
+def test_no_more_is_allowed_than_the_rounding_of_the_framework(tmp_path: Path) -> None:
+    """Near 100 bfloat16 has steps of 0.5: what is left of y there is mostly rounding, in the framework alone."""
+
+    class Cancelling(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.dense = nn.Linear(5, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            result: torch.Tensor = (self.dense(x) + 100) - 100
+            return result
+
+    converted = to_onnx(Cancelling().bfloat16(), tmp_path / "m.onnx", samples(4, 5))
+    assert 0.05 < converted.max_difference <= 0.5
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
 def test_beyond_tolerance_the_first_layer_that_differs_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype
