@@ -275,3 +275,11 @@ def test_every_rule_says_what_it_looks_for() -> None:
     checks = wua.analyze(Path(__file__).parents[2] / "examples" / "digits.onnx").to_dict()["checks"]
     assert len(checks) > 10
     assert [name for name, text in checks.items() if not text.endswith(".") or len(text) < 20] == []
+
+
+def test_words_of_the_method_are_those_of_the_criteria_used() -> None:
+    audit = digits()
+    audit["settings"]["criterion"] = ["wanda", "magnitude", "one of a newer version"]
+    labels = [fact.label for fact in page(audit).method.metrics]
+    assert labels[:3] == ["Importance by wanda", "Importance by magnitude", "Entropy"]
+    assert "‖x_i‖₂" in page(audit).method.metrics[0].value

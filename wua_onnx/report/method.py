@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from wua_onnx import importance
 from wua_onnx._text import visible
 from wua_onnx.report import numbers as n
 from wua_onnx.report.reproduce import reproduced
@@ -31,7 +32,6 @@ CONVENTIONS = (
 )
 
 METRICS = (
-    ("Importance", "I(w) = |w| · mean|activation of its neuron|; without data, or by magnitude, |w| alone."),
     ("Entropy", "H = −Σ p ln p over the weights of a layer, with p = I / ΣI."),
     ("Effective weights", "exp(H): the number of equally important weights that would spread as far."),
     ("Utilization", "effective weights / weights. Above 0.7 efficient, below 0.3 redundant."),
@@ -92,7 +92,7 @@ def method_of(audit: Json) -> MethodView:
     declined = sorted(coverage["declined"], key=lambda d: -(n.number(d["elements"]) or 0))
     return MethodView(
         conventions=CONVENTIONS,
-        metrics=_facts(METRICS),
+        metrics=_facts([*_criteria(audit["settings"]["criterion"]), *METRICS]),
         settings=_settings(audit),
         conversion=_conversion(audit["model"]),
         warnings=tuple(visible(warning, 600) for warning in audit["model"].get("warnings") or ()),
@@ -174,6 +174,13 @@ def _settings(audit: Json) -> tuple[Fact, ...]:
         ("dimensions free", ", ".join(map(visible, symbols)) or "none"),
     ]
     return _facts((label, value) for label, value in pairs if value)
+
+
+def _criteria(names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Yield what importance is by each criterion that is known here."""
+    for name in names:
+        if name in importance.criterion_names():
+            yield f"Importance by {name}", f"I = {importance.get(name).summary}"
 
 
 def _conversion(model: Json) -> tuple[Fact, ...]:
