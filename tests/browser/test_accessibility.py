@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from selenium import webdriver
 
+from tests.report.test_detail_figures import blocks
 from wua_onnx.report.html import render
 
 from .pages import checked, many, open_page, sample
@@ -62,12 +63,12 @@ axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many", "checked"])
+@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many", "checked", "blocks"])
 def test_axe_finds_nothing(
     browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str, width: int
 ) -> None:
     page = tmp_path / "page.html"
-    made = {"many": lambda: many(211), "checked": checked}
+    made = {"many": lambda: many(211), "checked": checked, "blocks": lambda: blocks([3, 3, 3])}
     page.write_text(render(made.get(name, lambda: sample(name))()), encoding="utf-8")
     open_page(browser, page, scheme=scheme, width=width)
     browser.execute_script(axe)
