@@ -7,7 +7,9 @@ import os
 import shutil
 import subprocess
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from selenium import webdriver
@@ -68,8 +70,10 @@ def test_axe_finds_nothing(
     browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str, width: int
 ) -> None:
     page = tmp_path / "page.html"
-    made = {"many": lambda: many(211), "checked": checked, "blocks": lambda: blocks([3, 3, 3])}
-    page.write_text(render(made.get(name, lambda: sample(name))()), encoding="utf-8")
+    made: dict[str, Callable[[], dict[str, Any]]] = {
+        "many": lambda: many(211), "checked": checked, "blocks": lambda: blocks([3, 3, 3]),
+    }  # fmt: skip
+    page.write_text(render(made[name]() if name in made else sample(name)), encoding="utf-8")
     open_page(browser, page, scheme=scheme, width=width)
     browser.execute_script(axe)
     browser.set_script_timeout(120)
