@@ -8,7 +8,6 @@ from typing import Any
 
 from wua_onnx.report.rows import NOTHING, CostRow, LayerRow, Reading
 
-WIDE = 110  # columns of a console from which every column is shown
 NARROW = 80  # columns of a console below which titles fold
 
 
@@ -22,7 +21,7 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column; `narrow` ones are shown at every width."""
+    """A column; `narrow` ones are shown at every width, of the others as many as fit."""
 
     title: str
     cell: Callable[[Any], Cell]
