@@ -45,14 +45,15 @@ class Picture:
 
 
 PICTURES = (
-    Picture(name="audit", anchor="verdict", height=720),
+    Picture(name="audit", anchor="verdict", height=590),
     Picture(name="layer", anchor="fc1", height=545),
     Picture(name="phone", anchor="verdict", width="phone", height=780),
 )
 
 
 def main() -> None:
-    """Write every picture, light and dark, to docs/images."""
+    """Write every picture, light and dark, to docs/screenshots."""
+    (DOCS / "screenshots").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "audit.html"
         audit = wua_onnx.analyze(EXAMPLES / "digits.onnx", EXAMPLES / "digits.npz", statistics=["firing"])
@@ -62,7 +63,7 @@ def main() -> None:
         try:
             for picture in PICTURES:
                 for scheme in ("light", "dark"):
-                    target = DOCS / "images" / f"{picture.name}-{scheme}.png"
+                    target = DOCS / "screenshots" / f"{picture.name}-{scheme}.png"
                     anchor = anchors.get(picture.anchor, picture.anchor)
                     target.write_bytes(_taken(browser, page, replace(picture, anchor=anchor), scheme))
                     print(f"{target.relative_to(DOCS.parent)}: {target.stat().st_size:,} bytes")
