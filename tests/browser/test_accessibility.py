@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
-import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +9,7 @@ from typing import Any
 import pytest
 from selenium import webdriver
 
+from tests.npm import npm_file
 from tests.report.test_detail_figures import blocks
 from wua_onnx.report.html import render
 
@@ -23,36 +19,10 @@ AXE = "axe-core@4.14.1"
 DIGEST = "29348999450cdf2849a8e70b7912fc2da85a849da39c0d0d5394f51d4a9ed95c"  # SHA-256 of its axe.min.js
 
 
-def fetched(folder: Path) -> str | None:
-    """Return axe-core as npm has it, kept in `folder`; None where npm cannot get it."""
-    kept = folder / "axe.min.js"
-    if not kept.exists():
-        npm = shutil.which("npm")
-        if npm is None:
-            return None
-        command = [npm, "pack", AXE, "--silent", "--pack-destination", str(folder)]
-        try:
-            subprocess.run(command, capture_output=True, timeout=120, check=True)
-        except subprocess.SubprocessError:  # no registry to be had
-            return None
-        with tarfile.open(next(folder.glob("axe-core-*.tgz"))) as packed:
-            member = packed.extractfile("package/axe.min.js")
-            assert member is not None
-            kept.write_bytes(member.read())
-    assert hashlib.sha256(kept.read_bytes()).hexdigest() == DIGEST, f"{kept} is not that of {AXE}"
-    return kept.read_text(encoding="utf-8")
-
-
 @pytest.fixture(scope="module")
 def axe(pytestconfig: pytest.Config) -> str:
     assert pytestconfig.cache is not None
-    script = fetched(pytestconfig.cache.mkdir("axe-core"))
-    if script is None:
-        message = f"needs {AXE}, which npm fetches"
-        if os.environ.get("CI"):
-            pytest.fail(message)
-        pytest.skip(message)
-    return script
+    return npm_file(AXE, "axe.min.js", DIGEST, pytestconfig.cache.mkdir("axe-core"))
 
 
 RUN = """

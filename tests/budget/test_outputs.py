@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-import shutil
-import subprocess
-import tarfile
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -17,6 +13,7 @@ from xml.etree import ElementTree
 import jsonschema
 import pytest
 
+from tests.npm import npm_file
 from wua_onnx.budget import CheckResult, Outcome
 
 HOSTILE = "<script>&\"'%0A::error::\x1b[31m\n\r‮,:x\x00"
@@ -167,7 +164,7 @@ def test_hostile_names_stay_in_their_cell_of_markdown() -> None:
 
 
 PACKAGE = "@microsoft/jest-sarif@1.0.0-beta.0"  # which carries the schema of SARIF 2.1.0
-MEMBER = "package/lib/schemas/sarif-2.1.0-rtm.5.json"
+MEMBER = "lib/schemas/sarif-2.1.0-rtm.5.json"
 DIGEST = "2d99159ae54a3eea97f81781cff48780548657c35949f4b7f25e99a2ba4de4f8"
 
 
@@ -176,20 +173,7 @@ def sarif_schema(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathF
     """The published schema, as npm has it, kept in pytest's cache where there is one."""
     cache = getattr(pytestconfig, "cache", None)
     folder = tmp_path_factory.mktemp("sarif") if cache is None else cache.mkdir("sarif")
-    kept = folder / "schema.json"
-    if not kept.exists():
-        npm = shutil.which("npm")
-        command = [npm or "npm", "pack", PACKAGE, "--silent", "--pack-destination", str(folder)]
-        try:
-            subprocess.run(command, capture_output=True, timeout=120, check=True)
-        except (OSError, subprocess.SubprocessError):
-            pytest.skip(f"needs {PACKAGE}, which npm fetches")
-        with tarfile.open(next(folder.glob("*.tgz"))) as packed:
-            member = packed.extractfile(MEMBER)
-            assert member is not None
-            kept.write_bytes(member.read())
-    assert hashlib.sha256(kept.read_bytes()).hexdigest() == DIGEST, f"{kept} is not that of {PACKAGE}"
-    return json.loads(kept.read_text(encoding="utf-8"))
+    return json.loads(npm_file(PACKAGE, MEMBER, DIGEST, folder))
 
 
 @pytest.mark.parametrize(
