@@ -189,3 +189,13 @@ def test_hostile_names_pass_through_every_part_as_text() -> None:
     for name in ("<script>alert(1)</script>", '"&onload=alert(1) x="', "{{ 7*7 }}{% raw %}"):
         assert name in bad.text
     assert all(character.isprintable() or character in "\n\u00a0" for character in bad.text)
+
+
+@pytest.mark.parametrize(
+    "source", ["/home/ada/work/net/blocks.py:23", r"C:\Users\ada\net\blocks.py:23", "blocks.py:23"]
+)
+def test_a_page_tells_the_line_but_not_where_its_author_keeps_it(source: str) -> None:
+    layer = {**digits()["layers"][0], "source": source}
+    text = " ".join(fact.value for fact in layer_detail(layer, 0, ()).facts)
+    assert "blocks.py:23" in text
+    assert "ada" not in text
