@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._base import Converted as Converted
     from ._base import Draft
 
-__all__ = ["Converted", "Recipe", "is_convertible", "to_onnx"]
+__all__ = ["Converted", "Recipe", "is_convertible", "telling", "to_onnx"]
 
 _PYTORCH = (Kind.TORCH_MODULE, Kind.EXPORTED_PROGRAM, Kind.PT2_FILE, Kind.TORCH_FILE)
 

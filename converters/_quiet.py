@@ -162,8 +162,11 @@ def converting(where: str, expected: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def telling(tell: Callable[[str], None] | None, verbose: bool) -> Iterator[None]:
-    """Tell `tell` of each step of a conversion in the body; where `verbose`, show what the frameworks print."""
-    tokens = _told.set(tell), _verbose.set(verbose)
+    """Tell `tell` of each step of a conversion in the body; where `verbose`, show what the frameworks print.
+
+    What was asked for around the body still holds where nothing else is asked for.
+    """
+    tokens = _told.set(tell or _told.get()), _verbose.set(verbose or _verbose.get())
     try:
         yield
     finally:

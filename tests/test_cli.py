@@ -183,6 +183,21 @@ def test_convert_says_where_it_wrote(capsys: Capture, tmp_path: Path) -> None:
     assert (json.loads(out)["params"], err) == (20, "")
 
 
+@pytest.mark.parametrize("arguments", [("analyze",), ("cost",), ("check", "--max-params", "50")])
+def test_commands_tell_the_steps_of_a_conversion(arguments: tuple[str, ...], capsys: Capture, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+    model = str(tmp_path / "linear.pt2")
+    torch.export.save(torch.export.export(torch.nn.Linear(3, 5), (torch.ones(2, 3),)), model)
+    command, *more = arguments
+    assert run(command, model, *more) == FINE
+    told = capsys.readouterr().err
+    assert "translating to ONNX …" in told
+    assert run(command, model, *more, "--verbose") == FINE
+    assert len(capsys.readouterr().err) > len(told)  # what the exporter prints and warns of
+    assert run(command, model, *more, "--quiet") == FINE
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("command", ["analyze", "cost"])
 def test_colours_only_on_a_terminal_and_not_with_no_color(
     command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch

@@ -16,6 +16,7 @@ from contextlib import suppress
 from wua_onnx import __version__
 from wua_onnx.cli import analyze, check, compare, convert, cost, diagram, ops, report
 from wua_onnx.cli.codes import BAD_INPUT, BROKEN, FAILED, FINE, USAGE
+from wua_onnx.cli.model_argument import telling
 from wua_onnx.errors import BudgetError, DeviceError, MissingDependency, OutputError, RunError, WuaError
 
 __all__ = ["BAD_INPUT", "BROKEN", "FAILED", "FINE", "USAGE", "main"]
@@ -31,7 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        code: int = options.run(options)
+        with telling(options):
+            code: int = options.run(options)
         sys.stdout.flush()
     except WuaError as error:
         print(f"wua-onnx: {error}", file=sys.stderr)

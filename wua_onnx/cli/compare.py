@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from wua_onnx.cli.codes import FAILED, FINE
+from wua_onnx.cli.model_argument import verbose_argument
 from wua_onnx.cli.shared import Output, command, dims_of, one_on_stdout, positive, write_outputs
 
 
@@ -24,6 +25,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--criterion", default="activation", help="criterion of importance (default activation)")
     parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a run")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    verbose_argument(parser)
     parser.add_argument("--html", metavar="FILE", help="write the comparison as one HTML page")
     parser.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write it as JSON; stdout by default")
     parser.add_argument("--markdown", metavar="FILE", nargs="?", const="-", help="write it as Markdown")

@@ -29,24 +29,13 @@ def add(commands: Any) -> None:
         default=[],
         help="shape of an input, sizes or names of free dimensions: ids=batch,seq; repeatable",
     )
-    parser.add_argument("--verbose", action="store_true", help="show what the framework prints")
 
 
 def run(options: argparse.Namespace) -> int:
     """Convert the model and return the exit code."""
     from wua_onnx.converters import to_onnx
 
-    def tell(text: str) -> None:
-        print(f"{text} …", file=sys.stderr)
-
-    converted = to_onnx(
-        options.model,
-        options.output,
-        options.data,
-        dims=_shapes(options.shape),
-        progress=None if options.quiet else tell,
-        verbose=options.verbose,
-    )
+    converted = to_onnx(options.model, options.output, options.data, dims=_shapes(options.shape))
     if not options.quiet:
         for warning in converted.warnings:
             print(f"note: {warning}", file=sys.stderr)

@@ -1,8 +1,10 @@
-"""The argument `model`, and the options that say more of it: `--factory` and `--signature`."""
+"""The argument `model`, the options that say more of it, and what its conversion shows."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 
@@ -32,3 +34,23 @@ def model_argument(parser: argparse.ArgumentParser, optional: bool, what: str) -
         help="function that builds the model, for a file of weights alone (it is imported: its code runs)",
     )
     parser.add_argument("--signature", metavar="NAME", action=_Said, help="which signature of a SavedModel is meant")
+    verbose_argument(parser)
+
+
+def verbose_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--verbose`, of every command that may convert a model."""
+    parser.add_argument("--verbose", action="store_true", help="show what frameworks print during a conversion")
+
+
+def telling(options: argparse.Namespace) -> AbstractContextManager[None]:
+    """Return a context in which conversions show as much as the user asked for: their steps, and all with --verbose."""
+    if not hasattr(options, "verbose"):  # the command opens no model
+        return nullcontext()
+    from wua_onnx.converters import telling as converting
+
+    shown: AbstractContextManager[None] = converting(None if options.quiet else _tell, options.verbose)
+    return shown
+
+
+def _tell(step: str) -> None:
+    print(f"{step} …", file=sys.stderr)
