@@ -14,6 +14,7 @@ PUBLIC = {
     "analyze": "callable",
     "check": "callable",
     "CheckResult": "class",
+    "Comparison": "class",
     "cost": "callable",
     "convert": "callable",
     "compare": "callable",

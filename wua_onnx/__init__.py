@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from wua_onnx._result import Audit as Audit
     from wua_onnx._sources import convert as convert
     from wua_onnx.budget import CheckResult as CheckResult
+    from wua_onnx.comparison import Comparison as Comparison
     from wua_onnx.cost import CostReport as CostReport
     from wua_onnx.errors import WuaError as WuaError
     from wua_onnx.importance import LayerMetrics as LayerMetrics
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "Audit": "wua_onnx._result",
     "CheckResult": "wua_onnx.budget",
+    "Comparison": "wua_onnx.comparison",
     "CostReport": "wua_onnx.cost",
     "LayerAudit": "wua_onnx._layer_audit",
     "LayerMetrics": "wua_onnx.importance",
