@@ -84,7 +84,7 @@ def test_what_cannot_be_drawn(
 
 
 def test_nothing_to_draw_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
-    monkeypatch.setattr(draw, "_command", lambda form, engine: None)
+    monkeypatch.setattr(draw, "_commands", lambda form, engine: [])
     assert main(["diagram", DIGITS, "-o", str(tmp_path / "g.svg")]) == FAILED
     assert "pip install 'wua-onnx[diagrams]'" in capsys.readouterr().err
     assert main(["diagram", DIGITS, "-o", str(tmp_path / "g.dot")]) == FINE

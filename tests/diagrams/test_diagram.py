@@ -60,7 +60,7 @@ def test_svg_is_returned_and_written(tmp_path: Path) -> None:
 def test_a_path_that_cannot_be_written_is_told_before_drawing(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(draw, "_command", lambda form, engine: pytest.fail("drawn"))
+    monkeypatch.setattr(draw, "_commands", lambda form, engine: pytest.fail("drawn"))
     for write in (diagram().to_svg, diagram().to_png):
         with pytest.raises(OutputError, match="expected a"):
             write(tmp_path / name)
@@ -82,7 +82,7 @@ def test_what_takes_too_long_is_folded_further_and_the_dot_text_kept(
     large = dot.graph({"of": "h", "boxes": boxes, "edges": []})
     large.simpler = lambda: whole
     command = [sys.executable, "-c", SLOW_FOR_LARGE.format(out=out)]
-    monkeypatch.setattr(draw, "_command", lambda form, engine: command)
+    monkeypatch.setattr(draw, "_commands", lambda form, engine: [command])
     path = tmp_path / f"g.{form}"
     with pytest.warns(UserWarning, match=r"longer than its limit of 2 s: more of it is folded; the DOT text .*g\.dot"):
         large.to_svg(path, timeout=2) if form == "svg" else large.to_png(path, timeout=2)

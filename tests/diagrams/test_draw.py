@@ -52,7 +52,7 @@ def sleeper(tmp_path: Path) -> tuple[list[str], Path]:
 
 def test_time_limit_kills_the_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     command, file = sleeper(tmp_path)
-    monkeypatch.setattr(draw, "_command", lambda form, engine: command)
+    monkeypatch.setattr(draw, "_commands", lambda form, engine: [command])
     started = time.monotonic()
     drawing = draw.to_svg(small(), timeout=0.5)
     assert time.monotonic() - started < 5
@@ -90,6 +90,21 @@ def test_the_dot_program_is_used_where_pygraphviz_is_missing(monkeypatch: pytest
     assert 'id="wua--Tsvg-Kneato"' in (drawing.svg or "")
 
 
+def test_the_dot_program_is_used_where_pygraphviz_does_not_load(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "pygraphviz.py").write_text("raise ImportError('libcgraph.so.6: cannot open shared object file')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert "cannot be loaded" in (draw.to_svg(small()).reason or "")
+    program = tmp_path / "dot"
+    program.write_text('#!/bin/sh\ncat > /dev/null\necho "<svg xmlns=\\"http://www.w3.org/2000/svg\\"/>"\n')
+    program.chmod(0o755)
+    monkeypatch.setattr("shutil.which", lambda name: str(program))
+    assert draw.to_svg(small()).svg is not None
+
+
 @pytest.mark.parametrize(
     ("script", "reason"),
     [
@@ -100,7 +115,7 @@ def test_the_dot_program_is_used_where_pygraphviz_is_missing(monkeypatch: pytest
     ],
 )
 def test_a_drawing_that_fails_gives_a_reason(script: str, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(draw, "_command", lambda form, engine: ["sh", "-c", script])
+    monkeypatch.setattr(draw, "_commands", lambda form, engine: [["sh", "-c", script]])
     assert reason in (draw.to_svg(small()).reason or "")
 
 
@@ -154,6 +169,6 @@ def test_what_is_no_svg_is_refused(text: str) -> None:
 
 
 def test_the_child_speaks_dot_and_svg() -> None:
-    command: Any = draw._command("svg", "dot")
+    command: Any = next(draw._commands("svg", "dot"))
     done = subprocess.run(command, input=b"digraph { a -> b }", capture_output=True, timeout=60, check=True)
     assert b"</svg>" in done.stdout

@@ -1,7 +1,7 @@
 """DOT text -> SVG or PNG, in a child process with a time limit: layout is native code and superlinear.
 
 The child is `python -m wua_onnx.diagrams.draw FORMAT ENGINE` (DOT on stdin, the drawing on stdout) where pygraphviz
-is installed, else Graphviz's own `dot` program where that is on the path.
+is installed and loads, else Graphviz's own `dot` program where that is on the path.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from wua_onnx.diagrams.svg import DrawingError, inline
 TIMEOUT = 20.0  # seconds
 INSTALL = "pip install 'wua-onnx[diagrams]'"
 ENGINES = ("dot", "neato")
+_UNUSABLE = 9  # exit code of the child where pygraphviz cannot be loaded
 _MAX_DOT, _MAX_DRAWING = 4_000_000, 32_000_000  # bytes
 
 
@@ -76,21 +78,25 @@ def _draw(digraph: Any, form: str, timeout: float) -> tuple[bytes | None, str | 
 def _drawn(digraph: Any, form: str, timeout: float) -> tuple[bytes | None, str | None, bool]:
     """Return the drawing, or why there is none, and whether that is because it takes too long."""
     source, engine = digraph.source.encode("utf-8"), digraph.engine
-    command = _command(form, engine if engine in ENGINES else "dot")
-    if command is None:
-        missing = f"no diagram is drawn: neither pygraphviz nor the dot program is installed ({INSTALL})"
-        return None, missing, False
     if len(source) > _MAX_DOT:
         large = f"the diagram is too large to draw: {len(source):,} bytes of DOT, the limit is {_MAX_DOT:,}"
         return None, large, True
-    try:
-        done = subprocess.run(
-            command, input=source, capture_output=True, timeout=timeout, env=_environment(), check=False
-        )
-    except subprocess.TimeoutExpired:
-        return None, f"drawing took longer than its limit of {timeout:g} s", True
-    except OSError as error:
-        return None, f"drawing failed: {error.strerror}", False
+    done = None
+    for command in _commands(form, engine if engine in ENGINES else "dot"):
+        try:
+            done = subprocess.run(
+                command, input=source, capture_output=True, timeout=timeout, env=_environment(), check=False
+            )
+        except subprocess.TimeoutExpired:
+            return None, f"drawing took longer than its limit of {timeout:g} s", True
+        except OSError as error:
+            return None, f"drawing failed: {error.strerror}", False
+        if done.returncode != _UNUSABLE:
+            break
+    if done is None or done.returncode == _UNUSABLE:
+        missing = "neither pygraphviz nor the dot program is installed"
+        broken = "pygraphviz is installed but cannot be loaded, and there is no dot program"
+        return None, f"no diagram is drawn: {missing if done is None else broken} ({INSTALL})", False
     if done.returncode or not done.stdout:
         return None, f"drawing failed with exit code {done.returncode}", False
     if len(done.stdout) > _MAX_DRAWING:
@@ -98,13 +104,14 @@ def _drawn(digraph: Any, form: str, timeout: float) -> tuple[bytes | None, str |
     return done.stdout, None, False
 
 
-def _command(form: str, engine: str) -> list[str] | None:
-    """Return the command that draws here; None where nothing can."""
+def _commands(form: str, engine: str) -> Iterator[list[str]]:
+    """Yield the commands that may draw here, the best first."""
     if importlib.util.find_spec("pygraphviz") is not None:
-        return [sys.executable, "-P", "-m", "wua_onnx.diagrams.draw", form, engine]
+        yield [sys.executable, "-P", "-m", "wua_onnx.diagrams.draw", form, engine]
     program = shutil.which("dot")
-    look = ["-Gbgcolor=white", "-Gdpi=144"] if form == "png" else []
-    return [program, f"-T{form}", f"-K{engine}", *look] if program else None
+    if program:
+        look = ["-Gbgcolor=white", "-Gdpi=144"] if form == "png" else []
+        yield [program, f"-T{form}", f"-K{engine}", *look]
 
 
 def _environment() -> dict[str, str]:
@@ -116,7 +123,10 @@ def _environment() -> dict[str, str]:
 
 def main(arguments: list[str]) -> int:
     """Draw the DOT text on stdin: the child's side."""
-    import pygraphviz
+    try:
+        import pygraphviz
+    except ImportError:  # Graphviz's libraries are not those it was built with
+        return _UNUSABLE
 
     form, engine = arguments
     graph = pygraphviz.AGraph(string=sys.stdin.buffer.read().decode("utf-8"))
