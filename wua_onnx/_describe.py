@@ -23,8 +23,9 @@ from wua_onnx.layers import Layer, Layers
 from wua_onnx.layers.kinds.recurrent import GATES
 from wua_onnx.model.dim_json import to_json
 from wua_onnx.model.dims import Dim, product, total
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 from wua_onnx.model.scopes import module_classes, source_line
 from wua_onnx.recording import NeuronStatistics
 

@@ -13,7 +13,7 @@ from wua_onnx.layers import find_layers
 from wua_onnx.layers.activations import Activation
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.model import load
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 from .graphs import MICROSOFT, model, rand, run
 

@@ -19,7 +19,7 @@ from wua_onnx.cost.rules.einsum import pairs_of
 from wua_onnx.cost.rules.recurrent import steps_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Gradient: TypeAlias = frozenset[ir.Value]
 Rule: TypeAlias = Callable[[NodeView, Cost, Gradient], Cost]

@@ -13,9 +13,10 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
-from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.model.load import infer_shapes, silent
+from wua_onnx.model.node import NodeView, ShapeUnknown
 from wua_onnx.model.symbols import all_values
 
 _CALL = "wua_onnx.body"  # the domain of the call that is written out

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, Expr, maximum, symbols
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _SAME_VALUE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 _STEPS = 64  # nodes that are followed for one value

@@ -13,8 +13,9 @@ import onnx_ir as ir
 
 from wua_onnx.errors import ModelError, ShapeError
 from wua_onnx.model.dims import Dim, Shape, product
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 
 _MOST = 2**63 - 1  # elements of a tensor
 # Their inputs are broadcast to each other, and so to the output, from opset 7 on.

@@ -15,8 +15,8 @@ from wua_onnx.cost.trips import Trips, graph_of, shapes_may_change, trips_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import LimitError
 from wua_onnx.model.dims import Dim, Expr, maximum, total
-from wua_onnx.model.graph import NodeView
 from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
+from wua_onnx.model.node import NodeView
 
 if TYPE_CHECKING:
     from wua_onnx.cost.seen import Seen

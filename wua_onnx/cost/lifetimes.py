@@ -9,8 +9,9 @@ import onnx_ir as ir
 
 from wua_onnx.cost.memory import VIEWS, value_bytes
 from wua_onnx.model.dims import Dim, total
-from wua_onnx.model.graph import Model, NodeView, reads
+from wua_onnx.model.graph import Model, reads
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 
 
 @dataclass(frozen=True, slots=True)

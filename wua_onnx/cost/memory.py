@@ -8,7 +8,8 @@ from contextlib import suppress
 import onnx_ir as ir
 
 from wua_onnx.model.dims import Dim, ceildiv, product, total
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 # Their output is the same storage as their first input: nothing moves.
 VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dropout"})

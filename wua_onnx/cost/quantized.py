@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 # Whether the result, too, has to be quantised for a runtime to compute in integers. MatMul and Gemm may hand out
 # floating point: https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html

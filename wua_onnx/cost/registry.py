@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TypeAlias, TypeVar
 
 from wua_onnx.cost.value import Cost, Estimate, Verdict
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 RuleFunction: TypeAlias = Callable[[NodeView], Cost | Estimate]
 

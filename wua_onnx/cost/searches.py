@@ -16,7 +16,7 @@ from wua_onnx.cost.trips import Trips
 from wua_onnx.cost.value import Verdict
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, total
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 DOMAIN = "com.microsoft"
 SEARCHES = frozenset({"BeamSearch", "GreedySearch", "Sampling", "WhisperBeamSearch"})

@@ -13,7 +13,8 @@ from wua_onnx.cost.nodes import NodeCost, summed
 from wua_onnx.cost.value import Verdict
 from wua_onnx.errors import DataError
 from wua_onnx.model.dims import Shape, product, total
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 if TYPE_CHECKING:
     from wua_onnx.observe.observations import Observations, Signature

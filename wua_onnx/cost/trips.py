@@ -7,7 +7,7 @@ import onnx_ir as ir
 from wua_onnx.cost.conditions import known_value, may_stop, trips_until
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _UNBOUNDED = 2**31  # exporters write the largest integer where a loop has no limit of its own
 

@@ -29,8 +29,9 @@ from wua_onnx.cost.value import Cost, Estimate, Verdict
 from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol
-from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 if TYPE_CHECKING:
     from wua_onnx.observe.observations import Observations

@@ -21,7 +21,8 @@ from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.layers.softmax_pattern import written_softmax
 from wua_onnx.layers.walk import Array, Walk, all_users, along_neurons, only_user
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 _MAX_STEPS = 64
 _PRODUCTS = frozenset({"MatMul", "FusedMatMul"})

@@ -16,8 +16,9 @@ from wua_onnx.layers.head_maps import PARTS, AttentionBlock, HeadMap, Projection
 from wua_onnx.layers.layer import Layer
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.naming import unique
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 
 # What NumPy raises where shapes contradict each other, as they may in a malformed model.
 MALFORMED = (ValueError, IndexError, TypeError, RuntimeError, ArithmeticError, MemoryError)

@@ -20,7 +20,7 @@ from wua_onnx.layers.head_maps import (
 )
 from wua_onnx.layers.moves import LIMIT, Unmoved
 from wua_onnx.layers.weights import resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _NAMES = ("query", "key", "value")

@@ -14,7 +14,7 @@ from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.products import PRODUCTS, Product, product_of
 from wua_onnx.layers.pushing import pushed
 from wua_onnx.layers.weightings import Weighting, scored
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # Between the scores and what the values are weighted with.

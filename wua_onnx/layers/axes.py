@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import onnx_ir as ir
 
 from wua_onnx.model.dims import Shape, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 if TYPE_CHECKING:
     from onnx_ir._core import Usage

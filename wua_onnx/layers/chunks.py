@@ -20,7 +20,8 @@ import onnx_ir as ir
 from wua_onnx.layers.cutting import rows_of
 from wua_onnx.layers.layer import Array, Layer, Use
 from wua_onnx.layers.parts import CUTS
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 _Step: TypeAlias = Callable[[Array], Array]
 _RESHAPING = frozenset({"Flatten", "Reshape", "Squeeze", "Unsqueeze"})

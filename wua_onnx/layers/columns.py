@@ -18,7 +18,8 @@ from wua_onnx.layers.activation_functions import ALONG_AXIS, OPERATORS
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.moves import LIMIT, MOVES, Unmoved, data_inputs, moved
 from wua_onnx.layers.sizes import Sizes
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 NONE = -1

@@ -16,7 +16,8 @@ from wua_onnx.cost.memory import is_parameter
 from wua_onnx.layers.axes import kept_axes, readers
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.weights import WeightSource, resolve
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 _MOST = 40  # operators followed
 _ALIKE = frozenset(

@@ -17,7 +17,7 @@ import numpy as np
 
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.weights import WeightSource
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _TERM = re.compile(r"([A-Za-z]*)(\.\.\.)?([A-Za-z]*)")
 # Stand for dimensions that have no letter: those under an ellipsis, and leading ones of a MatMul.

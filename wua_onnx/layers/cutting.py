@@ -16,7 +16,8 @@ from wua_onnx.layers.dequantize import CUTTABLE
 from wua_onnx.layers.layer import Array, Use
 from wua_onnx.layers.weights import Cut, dequantized
 from wua_onnx.model import external
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 _NIBBLE = 4
 _MOVING = frozenset({"Cast", "DequantizeLinear", "Identity", "Transpose"})

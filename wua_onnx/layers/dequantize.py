@@ -11,7 +11,7 @@ import numpy as np
 from wua_onnx.errors import ModelError
 from wua_onnx.layers.layer import Array
 from wua_onnx.layers.weights import Cut, read, resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _Decode = TypeVar("_Decode", bound=Callable[..., Array])
 

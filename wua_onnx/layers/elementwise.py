@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Evaluate: TypeAlias = "Callable[[NodeView, Sequence[Array | None]], Array]"

@@ -15,7 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.side import Side, Writer, graph_of
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _SINCE = 13  # opset from which Unsqueeze takes its axes as an input; Slice and Range did so before
 _LENGTHS, _INITIAL = 4, 5

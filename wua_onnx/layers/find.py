@@ -20,8 +20,9 @@ from wua_onnx.layers.parts import Part, conflict
 from wua_onnx.layers.recurrence import recurrences
 from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.roles import role, role_of
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 
 _Owned: TypeAlias = tuple[ir.Value, Part | None]  # an initializer and what of it
 _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")

@@ -11,7 +11,7 @@ import numpy as np
 from wua_onnx.layers.activation_functions import OPERATORS, Function, unnamed
 from wua_onnx.layers.elementwise import sigmoid
 from wua_onnx.layers.function_values import GRID
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.walk import constant_of
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -15,7 +15,8 @@ from wua_onnx.layers.activations import Activation
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.layers.weights import WeightSource, positions, read
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

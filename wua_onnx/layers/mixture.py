@@ -19,7 +19,7 @@ import onnx_ir as ir
 from wua_onnx.layers.activation_functions import OPERATORS, Function
 from wua_onnx.layers.side import Side, Writer, graph_of, placeholder
 from wua_onnx.layers.weights import resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 MOST_NEURONS = 2**16  # of all experts together, which are in memory for each token of a run
 FUNCTIONS: dict[str, Function | None] = {

@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wua_onnx.model.graph import NodeView
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # Returns the integers of an input, None where they are not known.

@@ -16,7 +16,7 @@ import numpy as np
 
 from wua_onnx.layers.moves import MOVES, Unmoved
 from wua_onnx.layers.sizes import Sizes
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

@@ -9,7 +9,7 @@ from wua_onnx.layers.axes import moved_axes
 from wua_onnx.layers.integer_functions import real
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.walk import Walk, all_users, along_neurons, constant_of, only_user
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _VALUES_KEPT = frozenset({"Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"})
 _NORMALISATIONS = frozenset({"InstanceNormalization", "GroupNormalization"})

@@ -14,7 +14,8 @@ from wua_onnx.layers.axes import readers
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.function_values import GRID, ROUGH_TOLERANCE, TOLERANCE, identify
 from wua_onnx.layers.integer_functions import INTEGERS, computed_by, operands_of, real
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # Returns operand `index` of a node as one number per neuron, or a single one; None where it is anything else.

@@ -11,7 +11,7 @@ import numpy as np
 from wua_onnx.layers.columns import NONE
 from wua_onnx.layers.moves import LIMIT, Unmoved
 from wua_onnx.layers.sizes import Sizes
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # The numbers of the inputs that are multiplied.

@@ -13,7 +13,7 @@ from wua_onnx.layers.axes import readers
 from wua_onnx.layers.columns import DOMAINS, ELEMENTWISE, FIRST, NONE, SUMS
 from wua_onnx.layers.moves import MOVES, Unmoved, moved
 from wua_onnx.layers.sizes import Sizes
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _MAX_VALUES = 100

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,8 +21,9 @@ from wua_onnx.layers.layer import Arrangement, Features, Use
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.layers.step_values import Graph
 from wua_onnx.layers.steps import Share, Step, StepSearch
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.loops import carried_by
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

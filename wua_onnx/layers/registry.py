@@ -8,7 +8,7 @@ from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, TypeAlias
 
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 if TYPE_CHECKING:
     from wua_onnx.layers.layer import Use

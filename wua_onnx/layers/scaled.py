@@ -15,7 +15,7 @@ from wua_onnx.layers.axes import readers
 from wua_onnx.layers.layer import Array
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.weights import read, resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _MAX_FACTORS = 8
 

@@ -11,7 +11,8 @@ import onnx_ir as ir
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.moves import MOVES, Numbers, Unmoved, data_inputs, moved
 from wua_onnx.model.dims import Dim, substitute, symbols
-from wua_onnx.model.graph import SMALL, Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import SMALL, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _MAX_DEPTH = 100

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from wua_onnx.layers.activation_functions import OPERATORS, Function
 from wua_onnx.layers.axes import readers
 from wua_onnx.layers.walk import Walk
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def written_softmax(walk: Walk) -> tuple[ir.Value, Function] | None:

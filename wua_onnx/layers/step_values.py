@@ -19,7 +19,8 @@ from wua_onnx.layers.loop_weights import starts_of
 from wua_onnx.layers.moves import MOVES, Unmoved, data_inputs, moved
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.layers.weights import read, resolve
-from wua_onnx.model.graph import SMALL, Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import SMALL, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # One array for each draw of random numbers.

@@ -19,7 +19,7 @@ from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.step_values import Draws, Graph, StepValues, compact, is_elementwise
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 

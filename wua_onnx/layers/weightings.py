@@ -12,7 +12,7 @@ from wua_onnx.layers.axes import readers
 from wua_onnx.layers.columns import DOMAINS, ELEMENTWISE, FIRST, Columns
 from wua_onnx.layers.moves import MOVES, data_inputs
 from wua_onnx.layers.products import is_product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _MAX_STEPS = 64
 _SOFTMAX = frozenset({("", "Softmax"), ("com.microsoft", "BiasSoftmax")})

@@ -12,8 +12,9 @@ import onnx_ir as ir
 from wua_onnx.errors import ModelError
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.parts import CUTS, Part, cut, part_of
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
+from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _Step: TypeAlias = Callable[[Array, NodeView], Array]

@@ -4,7 +4,8 @@
 """
 
 from wua_onnx.model.dims import Dim, Shape
-from wua_onnx.model.graph import Model, NodeView, ShapeUnknown
+from wua_onnx.model.graph import Model
 from wua_onnx.model.load import load
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 __all__ = ["Dim", "Model", "NodeView", "Shape", "ShapeUnknown", "load"]

@@ -8,7 +8,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wua_onnx.model.graph import Model, NodeView
+from wua_onnx.model.graph import Model
+from wua_onnx.model.node import NodeView
 from wua_onnx.recording.statistics import NeuronStatistics
 from wua_onnx.running.inputs import batch_symbol
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def minus(a: Dim, b: Dim) -> Dim:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 SIGMOID = Cost(add=2, special=1, div=1)  # 1 / (1 + exp(−x)): the negation and the sum are adds
 

@@ -7,7 +7,7 @@ from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, divides
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 
 def part(node: NodeView, whole: Dim, parts: int | None, what: str) -> Dim:

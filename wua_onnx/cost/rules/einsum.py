@@ -11,7 +11,7 @@ from wua_onnx.cost.rules._sizes import minus
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 
 @rule("TfIdfVectorizer", estimate="every n-gram is one of the pool; looking it up is not counted", by_dtype=False)

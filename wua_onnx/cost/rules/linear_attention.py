@@ -7,7 +7,7 @@ from wua_onnx.cost.rules.activations import SIGMOID
 from wua_onnx.cost.rules.attention import part
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def _text(value: str | bytes) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 @rule("And", by_dtype=False)

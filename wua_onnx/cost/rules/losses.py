@@ -6,7 +6,7 @@ from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules._sizes import minus
 from wua_onnx.cost.rules.softmax import log_softmax_of
 from wua_onnx.cost.value import Cost
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def _picked(node: NodeView) -> Cost:

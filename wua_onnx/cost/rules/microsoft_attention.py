@@ -13,7 +13,7 @@ from wua_onnx.cost.rules.normalization import rms_norm_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product, total
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 
 def _scores(rows: Dim, keys: Dim, head: Dim, value_head: Dim, masks: int, softcap: bool = False) -> Cost:

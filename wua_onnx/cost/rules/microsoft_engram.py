@@ -12,7 +12,7 @@ from wua_onnx.cost.rules.normalization import rms_norm_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 rule("SparseToDenseMatMul", domain=MS, estimate="every element of A counts, zeros too")(fused_matmul)
 

@@ -13,7 +13,7 @@ from wua_onnx.cost.rules.normalization import layer_norm_of, rms_norm_of
 from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost, Estimate
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 MS = "com.microsoft"
 GELU = Cost(mul=2, div=1, add=1, special=1)  # 0.5·x·(1 + erf(x/√2))

@@ -16,7 +16,7 @@ from wua_onnx.cost.rules.quantization import int_macs
 from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _SCALED = Cost(mul=1, compare=3)  # saturate(round(x · scale))
 

@@ -19,7 +19,7 @@ from wua_onnx.cost.rules.sorting import square_of, unique
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 free("works on text: no arithmetic", "Tokenizer", domain=MS)
 free("selects elements by index", "TorchEmbedding", domain=MS)

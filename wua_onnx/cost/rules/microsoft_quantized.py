@@ -17,7 +17,7 @@ from wua_onnx.cost.rules.quantization import QUANTISED, RANGE, centred, dequanti
 from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim, divides, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 free("selects elements by a mask", "QLinearWhere", domain=MS)
 

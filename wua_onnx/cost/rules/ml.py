@@ -13,7 +13,7 @@ from wua_onnx.cost.rules.softmax import softmax_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 ML = "ai.onnx.ml"
 free("selects elements by index", "ArrayFeatureExtractor", domain=ML)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wua_onnx.cost.registry import free, rule
 from wua_onnx.cost.value import Cost, Estimate
 from wua_onnx.model.dims import Dim
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 free("the same elements in another shape", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze")
 free("tells the shape only", "Shape", "Size")

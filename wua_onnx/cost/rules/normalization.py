@@ -7,7 +7,7 @@ from wua_onnx.cost.rules._sizes import axis_of, minus, without
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 
 def mean_of(elements: Dim, groups: Dim) -> Cost:

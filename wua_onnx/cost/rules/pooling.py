@@ -10,7 +10,7 @@ from wua_onnx.cost.rules.normalization import mean_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def _positions(node: NodeView) -> int:

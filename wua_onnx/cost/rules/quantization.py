@@ -6,7 +6,7 @@ from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules.contractions import conv_macs, matmul_macs
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 # Dynamic quantisation: of one element (its part in the range with 0, and the quantising), and of one tensor as a whole.
 QUANTISED = Cost(compare=5, div=1, add=1)

@@ -8,7 +8,7 @@ from wua_onnx.cost.rules.quantization import QUANTISED, RANGE
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 # The functions that the specification names, by their formulas.
 _FUNCTIONS = {

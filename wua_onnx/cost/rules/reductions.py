@@ -7,7 +7,7 @@ from wua_onnx.cost.rules._sizes import minus, without
 from wua_onnx.cost.rules.normalization import mean_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 
 def _folds(node: NodeView) -> Dim:

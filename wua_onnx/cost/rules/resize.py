@@ -5,7 +5,7 @@ from __future__ import annotations
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost, Estimate
 from wua_onnx.model.dims import Dim, Shape, ceildiv, maximum, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def interpolated(mode: str, axes: int, elements: Dim) -> Cost:

@@ -6,7 +6,7 @@ from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules._sizes import axis_of
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 FFT = "a radix-2 FFT: n/2·ceil(log2 n) butterflies of 4 mul and 6 add"
 _DRAW = "the draw of a uniform number itself is not counted"

@@ -6,7 +6,7 @@ from wua_onnx.cost.registry import rule
 from wua_onnx.cost.rules._sizes import axis_of, minus, without
 from wua_onnx.cost.value import Cost
 from wua_onnx.model.dims import Dim, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 def softmax_of(elements: Dim, groups: Dim) -> Cost:

@@ -6,7 +6,7 @@ from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import floordiv, product
-from wua_onnx.model.graph import NodeView, ShapeUnknown
+from wua_onnx.model.node import NodeView, ShapeUnknown
 
 
 @rule("NonMaxSuppression", estimate="every pair of boxes of a class is compared once")

@@ -9,7 +9,7 @@ from wua_onnx.cost.rules.resize import interpolated, mode_of
 from wua_onnx.cost.value import Cost, Estimate
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, ceildiv, product
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 @rule("AffineGrid")

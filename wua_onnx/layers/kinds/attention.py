@@ -19,7 +19,7 @@ from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.side import Side, Writer, graph_of, placeholder
 from wua_onnx.layers.weights import resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 
 @layer_kind("Attention", domain="com.microsoft")

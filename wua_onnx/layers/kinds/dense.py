@@ -15,7 +15,7 @@ from wua_onnx.layers.inside import function_inside
 from wua_onnx.layers.layer import Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import WeightSource, resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _MICROSOFT = "com.microsoft"
 

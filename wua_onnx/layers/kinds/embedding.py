@@ -19,7 +19,7 @@ from wua_onnx.layers.layer import Arrangement, Array, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.side import Side, Writer, graph_of, placeholder
 from wua_onnx.layers.weights import WeightSource, read, resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _MICROSOFT = "com.microsoft"
 _MAX_MOVES = 8

@@ -19,7 +19,7 @@ from wua_onnx.layers.dequantize import in_blocks, parameter, shape_of, unpacked,
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import WeightSource, read, resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 UNREAD = "the operator for a mixture of experts keeps what its experts compute to itself"
 _MICROSOFT = "com.microsoft"

@@ -10,7 +10,7 @@ import numpy as np
 from wua_onnx.layers.layer import Arrangement, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _MICROSOFT = "com.microsoft"
 # Operators whose features lie along axis 1; in the others along the last ones.

@@ -15,7 +15,7 @@ from wua_onnx.layers.dequantize import cuttable, in_blocks, parameter, shape_of,
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import Cut, WeightSource, read, resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 Decode: TypeAlias = Callable[[Array, NodeView], Array]
 _MICROSOFT = "com.microsoft"

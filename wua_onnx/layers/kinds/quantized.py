@@ -17,7 +17,7 @@ from wua_onnx.layers.layer import Use
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.scaled import scaled_result
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 _MICROSOFT = "com.microsoft"
 _Found = Use | str | None

@@ -18,7 +18,7 @@ from wua_onnx.layers.entering import states_before, valid_input
 from wua_onnx.layers.layer import Arrangement, Array, Features, Use
 from wua_onnx.layers.registry import layer_kind
 from wua_onnx.layers.weights import resolve
-from wua_onnx.model.graph import NodeView
+from wua_onnx.model.node import NodeView
 
 # The names of the weights, by input, and the names of the gates in the order of the specification.
 PARAMETERS = {1: "W", 2: "R", 7: "P"}
