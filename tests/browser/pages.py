@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
@@ -122,3 +124,15 @@ def copied(browser: webdriver.Chrome, form: str) -> str:
     browser.find_element(By.NAME, "copy").click()
     text: str = browser.execute_script("return window.copied")
     return text
+
+
+def keep_screenshot(browser: webdriver.Chrome, page: Path, config: pytest.Config, *, width: int, scheme: str) -> None:
+    """Keep a picture of the whole page in .pytest_cache/d/screenshots, to be looked at."""
+    open_page(browser, page, width=width, scheme=scheme)
+    height = browser.execute_script("return document.documentElement.scrollHeight")
+    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
+    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
+    image = base64.b64decode(taken["data"])
+    assert image.startswith(b"\x89PNG")
+    assert config.cache is not None
+    (config.cache.mkdir("screenshots") / f"{page.stem}-{width}-{scheme}.png").write_bytes(image)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
-from tests.browser.pages import log, open_page
+from tests.browser.pages import keep_screenshot, log, open_page
 from tests.browser.test_accessibility import RUN, axe
 from tests.browser.test_page import CONTRAST, PAPER
 from tests.comparison.made import harmful, made
@@ -47,15 +46,8 @@ def test_no_sideways_scroll(browser: webdriver.Chrome, page: Path, width: int) -
 def test_screenshots_are_kept(
     browser: webdriver.Chrome, page: Path, pytestconfig: pytest.Config, width: int, scheme: str
 ) -> None:
-    """They lie in .pytest_cache/d/screenshots, to be looked at; what they must show, the other tests say."""
-    open_page(browser, page, width=width, scheme=scheme)
-    height = browser.execute_script("return document.documentElement.scrollHeight")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
-    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
-    image = base64.b64decode(taken["data"])
-    assert image.startswith(b"\x89PNG")
-    assert pytestconfig.cache is not None
-    (pytestconfig.cache.mkdir("screenshots") / f"{page.stem}-{width}-{scheme}.png").write_bytes(image)
+    """What they must show, the other tests say."""
+    keep_screenshot(browser, page, pytestconfig, width=width, scheme=scheme)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,7 +10,7 @@ from selenium import webdriver
 
 from wua_onnx.report.html import render
 
-from .pages import log, open_page, sample
+from .pages import keep_screenshot, log, open_page, sample
 
 
 @pytest.fixture(scope="module", params=["digits", "transformer", "hostile"])
@@ -70,15 +70,8 @@ def test_tables_scroll_inside_their_own_box(browser: webdriver.Chrome, page: Pat
 def test_screenshots_are_kept(
     browser: webdriver.Chrome, page: Path, pytestconfig: pytest.Config, width: int, scheme: str
 ) -> None:
-    """They lie in .pytest_cache/d/screenshots, to be looked at; what they must show, the other tests say."""
-    open_page(browser, page, width=width, scheme=scheme)
-    height = browser.execute_script("return document.documentElement.scrollHeight")
-    clip = {"x": 0, "y": 0, "width": width, "height": min(height, 8000), "scale": 1}
-    taken = browser.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True, "clip": clip})
-    image = base64.b64decode(taken["data"])
-    assert image.startswith(b"\x89PNG")
-    assert pytestconfig.cache is not None
-    (pytestconfig.cache.mkdir("screenshots") / f"{page.stem}-{width}-{scheme}.png").write_bytes(image)
+    """What they must show, the other tests say."""
+    keep_screenshot(browser, page, pytestconfig, width=width, scheme=scheme)
 
 
 CONTRAST = """

@@ -6,7 +6,6 @@ import io
 import json
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from tests.comparison.made import harmful, made
+from tests.parsed_page import Page
 from tests.report.sample import HOSTILE
 from wua_onnx.comparison import Comparison
 from wua_onnx.errors import OutputError, WuaError
@@ -71,25 +71,6 @@ def test_layers_by_name_are_changed_renamed_added_and_removed() -> None:
     assert (weights.before, weights.after, weights.ratio) == (16_384, 8_192, 0.5)
     metrics = {"effective", "utilization", "redundancy", "gini", "entropy", "sparsity_0.01", "coverage_0.9"}
     assert metrics <= set(first.figures)
-
-
-class Page(HTMLParser):
-    """The tags and the text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def words(self) -> set[tuple[str, str]]:
-        return {(tag, name) for tag, attributes in self.tags for name in ("", *attributes)}
 
 
 def test_the_page_needs_nothing_and_runs_nothing() -> None:

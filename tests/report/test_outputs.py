@@ -3,12 +3,12 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
-from html.parser import HTMLParser
 from typing import Any
 
 import pytest
 from rich.console import Console
 
+from tests.parsed_page import Page
 from wua_onnx.diagrams.draw import Drawing
 from wua_onnx.errors import WuaError
 from wua_onnx.report import figures
@@ -68,25 +68,6 @@ def test_markdown(name: str, golden: Golden) -> None:
 
 def test_markdown_escapes_what_would_format_link_or_mention() -> None:
     assert escape("a|b *c* [d](e) <f> `g` #1 @h x://y") == (r"a\|b \*c\* \[d\](e) \<f\> \`g\` &#35;1 &#64;h x\://y")
-
-
-class Page(HTMLParser):
-    """The tags, attributes, ids and text of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def values(self, attribute: str) -> list[str]:
-        return [attributes[attribute] or "" for _, attributes in self.tags if attribute in attributes]
 
 
 @pytest.fixture(scope="module")
