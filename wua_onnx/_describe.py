@@ -35,6 +35,7 @@ Json: TypeAlias = dict[str, Any]
 SHOWN_NEURONS = 64
 LISTED_DEAD = 100_000
 _THREADS = 4
+_LARGE = 1 << 17  # weights; below, threads would wait for each other's Python longer than they compute
 _PACKAGES = ("onnx", "onnx-ir", "onnxruntime", "onnxruntime-gpu", "numpy")
 
 
@@ -99,7 +100,7 @@ def describe_layers(
     memory: int = MEMORY,
     modules: Mapping[str, Mapping[str, str]] = MappingProxyType({}),
 ) -> list[Json]:
-    """Return the JSON of every layer, layers in parallel, the largest first.
+    """Return the JSON of every layer: large layers in parallel, the largest first, while small ones are done here.
 
     `memory`: bytes for the layers that are in memory at the same time; larger ones are read in slabs.
     `modules`: what a converter knows of each module by its path, as in `model.modules`.
@@ -116,10 +117,12 @@ def describe_layers(
         macs = to_json(total(known)) if len(known) == len(nodes) else None
         return {**_head(layer, modules), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
 
+    size = {name: layer.size for name, layer in layers.by_name.items()}
     with ThreadPoolExecutor(_THREADS) as pool:
-        largest_first = sorted(layers.by_name, key=lambda name: -layers.by_name[name].size)
-        found = dict(zip(largest_first, pool.map(describe, largest_first), strict=True))
-    return [found[name] for name in layers.by_name]
+        largest_first = sorted((name for name in size if size[name] >= _LARGE), key=lambda name: -size[name])
+        large = {name: pool.submit(describe, name) for name in largest_first}
+        small = {name: describe(name) for name in size if name not in large}
+    return [small[name] if name in small else large[name].result() for name in size]
 
 
 def _macs(model: Model, cost: CostReport) -> Iterator[tuple[ir.Node, Dim]]:

@@ -18,6 +18,8 @@ def clean(text: str | bytes | None) -> str:
 
     Protobuf hands over strings that are no valid UTF-8 as bytes.
     """
+    if isinstance(text, str) and len(text) <= MAX_NAME and text.isascii() and text.isprintable():
+        return text  # as nearly all are
     encoded = text if isinstance(text, bytes) else (text or "").encode("utf-8", "replace")
     return visible(encoded.decode("utf-8", "replace"), MAX_NAME)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from functools import lru_cache
 
 import onnx_ir as ir
 
@@ -46,8 +47,18 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
             return owner
     if scopes:
         innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
-        return tuple(clean(part) for part in innermost.split(".")) if innermost else ()
-    name = node.name if isinstance(node.name, str) else clean(node.name)
+        return _dotted(innermost)
+    return _slashed(node.name if isinstance(node.name, str) else clean(node.name))
+
+
+@lru_cache(maxsize=4096)
+def _dotted(path: str) -> tuple[str, ...]:
+    return tuple(clean(part) for part in path.split(".")) if path else ()
+
+
+@lru_cache(maxsize=4096)
+def _slashed(name: str) -> tuple[str, ...]:
+    """Return the modules in the name of a node, without what a part repeats of the one before it."""
     if "/" not in name:
         return ()
     parts = [part for part in name.split("/") if part][:-1]
