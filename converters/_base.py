@@ -135,7 +135,7 @@ def staged(target: Path) -> Iterator[Path]:
     try:
         holder = tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
     except OSError as error:
-        raise OutputError(f"{target}: expected a folder that can be written to, got {error}") from error
+        raise OutputError(f"{target}: expected a folder that can be written to, got {error.strerror}") from error
     with holder as folder:
         path = Path(folder) / target.name
         yield path

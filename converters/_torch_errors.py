@@ -114,7 +114,8 @@ def _place_of_node(program: ExportedProgram, error: BaseException) -> str:
     if match is None:
         return ""
     nodes = [node for node in program.graph.nodes if node.op == "call_function"]
-    same = [node for node in nodes if node.name == match[1]] or [n for n in nodes if n.name.endswith(match[1])]
+    name = match[1].strip("_")  # linalg_svd is replaced by _linalg_svd before it is translated
+    same = [node for node in nodes if node.name == match[1]] or [n for n in nodes if n.name.endswith(name)]
     if not same:
         return f" at {match[1]}"
     path, kind = ([*(same[0].meta.get("nn_module_stack") or {}).values()] or [("", "")])[-1]

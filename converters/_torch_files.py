@@ -13,7 +13,7 @@ from wua_onnx.errors import ConversionError
 from ._factory import build
 from ._kinds import Kind, kind_of
 from ._pt2 import load_program
-from ._quiet import converting, reason
+from ._quiet import converting, quiet, reason
 
 if TYPE_CHECKING:
     import torch
@@ -77,7 +77,8 @@ def _state(path: Path) -> Mapping[str, Any]:
     import torch
 
     try:
-        loaded = torch.load(path, map_location="cpu", weights_only=True)
+        with quiet():  # it warns of pickles that it then refuses
+            loaded = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ConversionError(
             f"{path}: expected weights alone, got a pickle that is loaded by running code from it "

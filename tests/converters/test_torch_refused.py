@@ -128,3 +128,11 @@ def test_a_module_in_two_places_bears_its_first_name(tmp_path: Path) -> None:
 def test_a_parametrised_weight_bears_the_name_of_its_module(tmp_path: Path) -> None:
     module = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(5, 3)))
     assert set(to_onnx(module, tmp_path / "m.onnx", samples(4, 5)).layer_names.values()) == {"0"}
+
+
+def test_an_operator_without_an_equivalent_is_told_with_its_module_and_line(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match=r"No ONNX function found for .*linalg_svd") as caught:
+        to_onnx(Doing(lambda x: torch.linalg.svd(x)[0]), tmp_path / "m.onnx", samples(4, 5))
+    told = str(caught.value)
+    assert "in module 'what' (_Step), line" in told
+    assert f"of {__file__}" in told
