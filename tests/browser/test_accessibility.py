@@ -10,6 +10,7 @@ import pytest
 from selenium import webdriver
 
 from tests.npm import npm_file
+from tests.report.sample import rich
 from tests.report.test_detail_figures import blocks
 from wua_onnx.report.html import render
 
@@ -35,13 +36,13 @@ axe.run(document, {resultTypes: ['violations'], rules: {'target-size': {enabled:
 
 
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 1280), ("light", 390)])
-@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many", "checked", "blocks"])
+@pytest.mark.parametrize("name", ["digits", "transformer", "hostile", "many", "checked", "blocks", "rich"])
 def test_axe_finds_nothing(
     browser: webdriver.Chrome, tmp_path: Path, axe: str, name: str, scheme: str, width: int
 ) -> None:
     page = tmp_path / "page.html"
     made: dict[str, Callable[[], dict[str, Any]]] = {
-        "many": lambda: many(211), "checked": checked, "blocks": lambda: blocks([3, 3, 3]),
+        "many": lambda: many(211), "checked": checked, "blocks": lambda: blocks([3, 3, 3]), "rich": rich,
     }  # fmt: skip
     page.write_text(render(made[name]() if name in made else sample(name)), encoding="utf-8")
     open_page(browser, page, scheme=scheme, width=width)

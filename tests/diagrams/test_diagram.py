@@ -155,7 +155,7 @@ def test_hostile_names_pass_unharmed(name: str, in_detail: bool) -> None:
 )
 def test_bad_requests(given: dict[str, object], message: str) -> None:
     with pytest.raises(WuaError, match=message):
-        graph_of(transformer(3), given.pop("color", None), **given)  # type: ignore[arg-type]
+        graph_of(transformer(3), given.pop("color", None), **given)  # type: ignore[arg-type] # of no known kind
 
 
 def test_an_audit_gives_its_diagrams_with_and_without_the_model(tmp_path: Path) -> None:
