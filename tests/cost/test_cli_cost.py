@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from wua_onnx.cli import FINE, main
+from wua_onnx.cli import FINE, USAGE, main
+from wua_onnx.cli.cost import _COLUMNS
+from wua_onnx.report.columns import FIGURES
 
 Capture = pytest.CaptureFixture[str]
 node = helper.make_node
@@ -135,6 +138,22 @@ def test_lines_fit_the_terminal(
     if not dims or width <= 60 or width == 200:  # in between it depends on what else there is to show
         assert ("FLOP/byte" in text) == (width == 200 and bool(dims))
     assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("width", [40, 120])
+def test_columns_that_are_asked_for(width: int, path: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    text = printed(capsys, path, *BOUND, "--columns", "intensity,macs")
+    assert "operator nodes FLOP/byte MACs" in re.sub(" +", " ", text)
+    assert "verdict" not in text.split("Cost by")[1]
+
+
+def test_columns_are_those_of_the_table() -> None:
+    assert set(_COLUMNS) == set(FIGURES)
+    for wrong in ("macs,heat", "macs,macs", ""):
+        with pytest.raises(SystemExit) as stop:
+            main(["cost", "none.onnx", "--columns", wrong])
+        assert stop.value.code == USAGE
 
 
 def test_markdown_keeps_hostile_names_as_text(path: str, capsys: Capture) -> None:

@@ -20,6 +20,8 @@ from wua_onnx.cli.shared import (
     write_outputs,
 )
 
+_COLUMNS = ("params", "macs", "share", "flops", "int_ops", "bytes", "intensity")
+
 
 def add(commands: Any) -> None:
     """Add `cost` to the commands."""
@@ -37,8 +39,23 @@ def add(commands: Any) -> None:
     parser.add_argument(
         "--sort", choices=("macs", "flops", "bytes", "params", "name"), help="order of the rows, the largest first"
     )
+    parser.add_argument(
+        "--columns",
+        metavar="NAME,NAME",
+        type=_columns,
+        default=(),
+        help="the figures of the table in the terminal: " + ", ".join(_COLUMNS) + " (default: those that fit)",
+    )
     for name, what in (("json", "the count as JSON"), ("csv", "the table as CSV"), ("markdown", "it as Markdown")):
         parser.add_argument(f"--{name}", metavar="FILE", nargs="?", const="-", help=f"write {what}; stdout by default")
+
+
+def _columns(text: str) -> tuple[str, ...]:
+    names = tuple(text.split(","))
+    unknown = [name for name in names if name not in _COLUMNS]
+    if unknown or len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"expected some of {', '.join(_COLUMNS)}, each once, got {text!r}")
+    return names
 
 
 def run(options: argparse.Namespace) -> int:
@@ -79,7 +96,7 @@ def _write_cost(cost: dict[str, Any], options: argparse.Namespace) -> bool:
 def _show_cost(cost: dict[str, Any], options: argparse.Namespace) -> None:
     from wua_onnx.report.cost_terminal import print_cost
 
-    print_cost(cost, by=options.by, depth=options.depth, sort=options.sort)
+    print_cost(cost, by=options.by, depth=options.depth, sort=options.sort, only=options.columns)
     if "profile" in cost:
         from wua_onnx.report.profile import print_profile
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -114,7 +114,7 @@ MODULES = (
     _text("bytes", "bytes"),
 )
 
-_FIGURES = {
+FIGURES = {
     "params": _text("params", "params", narrow=False),
     "macs": _text("MACs", "macs"),
     "share": _text("share", "share"),
@@ -134,19 +134,24 @@ _TAIL = (
 )
 
 
-def cost_columns(by: str, *, symbolic: bool = False, figure: str = "flops") -> tuple[Column, ...]:
+def cost_columns(
+    by: str, *, symbolic: bool = False, figure: str = "flops", only: Sequence[str] = ()
+) -> tuple[Column, ...]:
     """Return the columns of the table of a cost report.
 
     Args:
         by: "operator", "module" or "node".
         symbolic: whether figures are expressions, of which a narrow table has room for one.
         figure: which one that is.
+        only: names of the figures that are shown, at every width; all that fit by default.
     """
+    if only:
+        return (*_HEADS[by], *(replace(FIGURES[name], narrow=True) for name in only))
     if not symbolic:
         wide = ("share", "bytes") if by == "node" else ()
-        shown = [replace(column, narrow=column.narrow and name not in wide) for name, column in _FIGURES.items()]
+        shown = [replace(column, narrow=column.narrow and name not in wide) for name, column in FIGURES.items()]
         return (*_HEADS[by], *shown, *_TAIL)
     one = figure if figure in ("macs", "bytes") else "flops"
     names = ("params",) * (figure == "params") + ("macs", "flops", "bytes")
-    shown = [replace(_FIGURES[name], narrow=name in (one, "params")) for name in names]
+    shown = [replace(FIGURES[name], narrow=name in (one, "params")) for name in names]
     return (*_HEADS[by], *shown, *_TAIL[:1])

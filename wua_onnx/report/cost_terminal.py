@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +23,7 @@ def print_cost(
     depth: int | None = None,
     by: By = "operator",
     sort: str | None = None,
+    only: Sequence[str] = (),
 ) -> None:
     """Print a cost report.
 
@@ -32,6 +33,7 @@ def print_cost(
         depth: deepest level of modules that is shown; all by default.
         by: what the lines of the table are.
         sort: "macs", "flops", "bytes", "params" or "name"; see `cost_tables.selected`.
+        only: the figures that the table shows, of `columns.FIGURES`; all that fit by default.
     """
     console = console or Console()
     console.print(_lines(cost_facts(cost)))
@@ -43,7 +45,7 @@ def print_cost(
         section(console, "As formulas", _lines(written, "="))
         console.print(Text(f"for numbers: {binding(cost)}", style="dim"))
     rows = table_rows(selected(cost, by, depth, sort), by, cost["macs"])
-    shown = cost_columns(by, symbolic=bool(cost["symbols"]), figure=sort or "flops")
+    shown = cost_columns(by, symbolic=bool(cost["symbols"]), figure=sort or "flops", only=only)
     section(console, f"Cost by {by}", table(shown, rows, console))
 
 
