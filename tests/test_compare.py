@@ -70,7 +70,7 @@ def shown(comparison: Any) -> list[str]:
     console = Console(file=io.StringIO(), width=100)
     print_comparison(comparison.to_dict(), console)
     # the file is a StringIO
-    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined]
+    return [line.rstrip() for line in console.file.getvalue().splitlines()]  # type: ignore[attr-defined] # a StringIO
 
 
 def test_printed_comparison_is_aligned_and_tells_points_from_percent() -> None:

@@ -16,7 +16,7 @@ keras = pytest.importorskip("keras", reason="needs the extra tensorflow")
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
 from tests.twins import images, sequences  # noqa: E402  # only where both frameworks are
-from tests.twins.copying import Twins  # noqa: E402
+from tests.twins.copying import Twins  # noqa: E402  # likewise
 
 ARCHITECTURES = (
     *(sequences.mlp, images.lenet, images.cnn, images.resnet, images.separable, images.unet),

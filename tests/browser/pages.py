@@ -136,3 +136,15 @@ def keep_screenshot(browser: webdriver.Chrome, page: Path, config: pytest.Config
     assert image.startswith(b"\x89PNG")
     assert config.cache is not None
     (config.cache.mkdir("screenshots") / f"{page.stem}-{width}-{scheme}.png").write_bytes(image)
+
+
+def assert_quiet(browser: webdriver.Chrome, page: Path) -> None:
+    """Check that a page that is opened asks for nothing but itself, and logs nothing."""
+    log(browser, "performance")
+    log(browser, "browser")
+    open_page(browser, page)
+    messages = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
+    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
+    assert page.as_uri() in sent, "the log must show at least the page itself"
+    assert [url for url in sent if url not in (page.as_uri(), "data:,", "about:blank")] == []
+    assert log(browser, "browser") == []

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
-from tests.browser.pages import keep_screenshot, log, open_page
+from tests.browser.pages import assert_quiet, keep_screenshot, open_page
 from tests.browser.test_accessibility import RUN, axe
 from tests.browser.test_page import CONTRAST, PAPER
 from tests.comparison.made import harmful, made
@@ -24,14 +23,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_no_request_no_error_and_no_script(browser: webdriver.Chrome, page: Path) -> None:
-    log(browser, "performance")
-    log(browser, "browser")
-    open_page(browser, page)
-    messages = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
-    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert page.as_uri() in sent, "the log must show at least the page itself"
-    assert [url for url in sent if url not in (page.as_uri(), "data:,", "about:blank")] == []
-    assert log(browser, "browser") == []
+    assert_quiet(browser, page)
     assert browser.execute_script("return document.scripts.length") == 0
 
 

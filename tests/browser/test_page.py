@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from selenium import webdriver
 
 from wua_onnx.report.html import render
 
-from .pages import keep_screenshot, log, open_page, sample
+from .pages import assert_quiet, keep_screenshot, log, open_page, sample
 
 
 @pytest.fixture(scope="module", params=["digits", "transformer", "hostile"])
@@ -21,14 +20,7 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 
 
 def test_no_request_no_error_and_no_script_of_the_model(browser: webdriver.Chrome, page: Path) -> None:
-    log(browser, "performance")
-    log(browser, "browser")
-    open_page(browser, page)
-    messages = [json.loads(entry["message"])["message"] for entry in log(browser, "performance")]
-    sent = [m["params"]["request"]["url"] for m in messages if m["method"] == "Network.requestWillBeSent"]
-    assert page.as_uri() in sent, "the log must show at least the page itself"
-    assert [url for url in sent if url not in (page.as_uri(), "data:,", "about:blank")] == []
-    assert log(browser, "browser") == []
+    assert_quiet(browser, page)
     assert "hit" not in browser.title.split()
     assert browser.execute_script("return document.scripts.length") == 2, "data, and the project's own"
 

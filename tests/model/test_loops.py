@@ -162,7 +162,7 @@ def test_states_that_change_places_have_no_size_but_where_both_are_alike(names: 
         rows = [model.shape(output) for output in model.nodes[0].node.outputs]
         assert {model.text(shape[0]) for shape in rows if shape}.isdisjoint({"3", "7", "n", "t"})
     alike = exchanging(names, ("n", "n"))
-    assert [alike.text(alike.shape(out)[0]) for out in alike.nodes[0].node.outputs] == ["n", "n"]  # type: ignore[index]
+    assert [alike.text(alike.shape(out)[0]) for out in alike.nodes[0].node.outputs] == ["n", "n"]  # type: ignore[index] # its shape is known
 
 
 @pytest.mark.parametrize("states", [2, 3, 5, 11])

@@ -67,7 +67,7 @@ def test_an_interrupted_recording_is_kept() -> None:
 def test_batch_sizes(size: Any) -> None:
     with pytest.raises(DataError, match="batch_size: expected a whole number, at least 1, got"):
         wua.analyze(mlp(), GOOD, batch_size=size)
-    assert Recorder(mlp(), batch_size=np.int64(8)).batch_size == 8  # type: ignore[arg-type]
+    assert Recorder(mlp(), batch_size=np.int64(8)).batch_size == 8  # type: ignore[arg-type] # NumPy's integers are taken, too
 
 
 @pytest.mark.parametrize("axis", [-1, 2, 7])
@@ -104,9 +104,9 @@ def test_recordings_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="expected one of this model, got one with another layer"):
         wua.analyze(vit(), recording=other.result())
     with pytest.raises(DataError, match="expected a Recorder, its result or a file, got int"):
-        wua.analyze(mlp(), recording=3)  # type: ignore[arg-type]
+        wua.analyze(mlp(), recording=3)  # type: ignore[arg-type] # wrong on purpose
     with pytest.raises(DataError, match="merge: expected a Recorder, got NoneType"):
-        other.merge(None)  # type: ignore[arg-type]
+        other.merge(None)  # type: ignore[arg-type] # wrong on purpose
     assert other.samples == 3
 
 

@@ -42,7 +42,7 @@ def check_sizes(model: Model) -> None:
         sizes = [dim for dim in value.shape or () if isinstance(dim, int)]
         if any(size < 0 for size in sizes):
             raise ShapeError(f"{what} {clean(value.name)!r}: expected sizes of at least 0, got shape {_text(value)}")
-        if sizes and 0 not in sizes and product(tuple(sizes)) > _MOST:  # type: ignore[operator]
+        if sizes and 0 not in sizes and product(tuple(sizes)) > _MOST:  # type: ignore[operator] # all are integers
             raise ShapeError(f"{what} {clean(value.name)!r}: expected fewer than 2^63 elements, got {_text(value)}")
 
 

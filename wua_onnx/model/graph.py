@@ -154,7 +154,7 @@ class Model:
         if shape is None:
             return None
         dims = tuple(map(self.dim, shape))
-        return None if None in dims else dims  # type: ignore[return-value]
+        return None if None in dims else dims  # type: ignore[return-value] # none is None
 
     def text(self, dim: Dim) -> str:
         """Return `dim` as text in the exporter's own dimension names."""
