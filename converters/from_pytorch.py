@@ -23,6 +23,7 @@ from ._quiet import converting, step
 from ._torch_errors import translating
 from ._torch_export import Exported, Shapes, export
 from ._torch_files import load_file
+from ._torch_lines import shorten_lines
 from ._torch_names import modules_of, name_dimensions, name_parameters
 from ._torch_recurrent import fold_weights, free_steps, translations, unrolled_projections
 from ._torch_run import (
@@ -176,6 +177,7 @@ def _finished(
     import torch
 
     name_dimensions(model, stated or {})
+    shorten_lines(model)
     parameters = _parameters(program, module)
     tie(model)
     layers = name_parameters(

@@ -52,7 +52,7 @@ def run(program: Path, folder: Path) -> tuple[dict[str, Cell], dict[str, Any]]:
             printed = io.StringIO()
             above = text[: text.index(f"# %% {name}\n{code}")].count("\n") + 1  # so that errors name the right line
             with redirect_stdout(printed):
-                exec(compile("\n" * above + code, program, "exec"), names)
+                exec(compile("\n" * above + code, program.name, "exec"), names)
             cells[name] = Cell(code=_NOISE.sub("", code).strip("\n"), printed=_trimmed(printed.getvalue()))
     return cells, names
 

@@ -12,10 +12,10 @@ from wua_onnx.model.limits import clean
 
 TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
-_TORCH_TRACE = "pkg.torch.onnx.stack_trace"
+TORCH_TRACE = "pkg.torch.onnx.stack_trace"
 _REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
 _FRAME = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>[0-9]{1,9})')
-_FRAMEWORKS = re.compile(r"[/\\](torch|keras|onnxscript)[/\\]")
+_FRAMEWORKS = re.compile(r"(?:^|[/\\])(torch|keras|onnxscript)[/\\]")
 # A list of strings in which nothing is escaped, as exporters write nearly all: read a tenfold faster.
 _PLAIN_LIST = re.compile(r"\['[^'\\\r\n\0]*'(?:, '[^'\\\r\n\0]*')*\]")
 _MAX_METADATA = 20_000  # characters of a metadata entry that are looked at
@@ -79,7 +79,7 @@ def source_line(node: ir.Node) -> str | None:
 
     It is the innermost frame outside of the framework that PyTorch's exporter wrote down.
     """
-    trace = node.metadata_props.get(_TORCH_TRACE)
+    trace = node.metadata_props.get(TORCH_TRACE)
     if not isinstance(trace, str) or len(trace) > _MAX_METADATA:
         return None
     frames = [f"{m['file']}:{m['line']}" for m in _FRAME.finditer(trace) if not _FRAMEWORKS.search(m["file"])]
