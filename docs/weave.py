@@ -12,6 +12,7 @@ The page has two kinds of markers. Between them stands what the last run gave:
 from __future__ import annotations
 
 import io
+import linecache
 import os
 import re
 import shutil
@@ -47,12 +48,14 @@ def run(program: Path, folder: Path) -> tuple[dict[str, Cell], dict[str, Any]]:
     _, *parts = _CELL.split(text)
     names: dict[str, Any] = {"__name__": "tutorial"}
     cells: dict[str, Cell] = {}
+    file = f"{program.parent.name}/{program.name}"  # converted models tell it: the same wherever this folder lies
+    linecache.cache[file] = len(text), None, text.splitlines(keepends=True), file
     with chdir(folder):
         for name, code in zip(parts[::2], parts[1::2], strict=True):
             printed = io.StringIO()
             above = text[: text.index(f"# %% {name}\n{code}")].count("\n") + 1  # so that errors name the right line
             with redirect_stdout(printed):
-                exec(compile("\n" * above + code, program.name, "exec"), names)
+                exec(compile("\n" * above + code, file, "exec"), names)
             cells[name] = Cell(code=_NOISE.sub("", code).strip("\n"), printed=_trimmed(printed.getvalue()))
     return cells, names
 
