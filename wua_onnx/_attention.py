@@ -49,7 +49,7 @@ def _described(block: AttentionBlock, layers: Layers, statistics: Statistics, cr
         return layer.weight() if layer.size <= LARGEST else None
 
     def dead(name: str) -> Array | None:
-        fitting = [part.dead(False) for part in statistics.get(name, ()) if part.mean.size]
+        fitting = [part.dead(False) for part in statistics.get(name, ()) if part.positions]
         neurons = layers.by_name[name].neurons
         return np.logical_and.reduce(fitting) if fitting and all(each.size == neurons for each in fitting) else None
 

@@ -206,6 +206,7 @@ def _assemble(
         recording_error=problem,
         samples=recorded.samples if recorded is not None else None,
         unrecorded=recorded.missing if recorded is not None else {},
+        partly=recorded.partly if recorded is not None else {},
         duplicates=duplicates(source.model),
         attention=tuple(attention),
         freed=freed_by_neurons(layers.by_name),

@@ -228,7 +228,7 @@ def _dead(layer: Layer, statistics: tuple[NeuronStatistics, ...], sums: Array) -
     fitting = [
         part.dead(activation.function is not None and activation.function.smooth)
         for part, activation in zip(statistics, layer.activations, strict=False)
-        if part.mean.size == layer.neurons
+        if part.positions and part.mean.size == layer.neurons
     ]
     silent = np.logical_and.reduce(fitting) if fitting else sums == 0
     return [int(i) for i in np.flatnonzero(silent)]
@@ -245,7 +245,7 @@ def _summary(means: Array | None, statistics: tuple[NeuronStatistics, ...]) -> J
     if means is None or not np.isfinite(means).any():
         return None
     finite = means[np.isfinite(means)]
-    errors = statistics[0].standard_error
+    errors = next((part for part in statistics if part.positions), statistics[0]).standard_error
     error = float(np.nanmean(errors)) if np.isfinite(errors).any() else None
     return {
         "min": float(finite.min()),

@@ -58,7 +58,7 @@ class Neurons:
 
     @property
     def standard_error(self) -> Array | None:
-        """Standard error of `mean` over the samples (of the first use)."""
+        """Standard error of `mean` over the samples (of the first use that ran)."""
         recorded = self._recorded()
         return recorded[0].standard_error if recorded else None
 
@@ -121,10 +121,14 @@ class Neurons:
         return sorted(found, key=lambda pair: -abs(pair.cosine))
 
     def _recorded(self) -> tuple[NeuronStatistics, ...]:
-        """Return what was recorded of the uses that see the weight as the first does."""
+        """Return what was recorded of the uses that see the weight as the first does, of those that ran."""
         live = self._layer._live_or_raise("neurons")
         uses = live.layer.uses
-        return tuple(part for use, part in zip(uses, live.statistics, strict=False) if use.order == uses[0].order)
+        return tuple(
+            part
+            for use, part in zip(uses, live.statistics, strict=False)
+            if part.positions and use.order == uses[0].order
+        )
 
     def _average(self, field: str, power: int = 1) -> Array | None:
         parts = [(getattr(part, field), part.positions) for part in self._recorded()]

@@ -75,6 +75,7 @@ class Evidence:
         recording_error: why there is no recording although there was data; None otherwise.
         samples: how many were recorded; None without a recording.
         unrecorded: why a layer has no recording although there is one, by name.
+        partly: which uses of a layer have no recording although others have, and why, by name.
         duplicates: groups of parameters with equal elements, by name, and the elements of one.
         attention: the JSON of each attention.
         freed: what one neuron of a layer frees beside its incoming weights, by the layer's name.
@@ -89,6 +90,7 @@ class Evidence:
     recording_error: str | None = None
     samples: int | None = None
     unrecorded: Mapping[str, str] = field(default_factory=dict)
+    partly: Mapping[str, str] = field(default_factory=dict)
     duplicates: tuple[tuple[tuple[str, ...], int], ...] = ()
     attention: tuple[Mapping[str, Any], ...] = ()
     freed: Mapping[str, Freed] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from wua_onnx.importance.heat_map import Heat, HeatMap
 from wua_onnx.importance.histogram import histogram, histogram_ranges
 from wua_onnx.importance.metrics import LayerMetrics, metric_ranges, metrics_of, neuron_importance
 from wua_onnx.importance.ranking import Array, Distribution, rank
-from wua_onnx.importance.score import recorded_of, scales_of, score, untrained
+from wua_onnx.importance.score import recorded_of, scales_of, score, shares_of, untrained
 from wua_onnx.importance.streaming import distribution
 from wua_onnx.layers import Layer
 from wua_onnx.layers.chunks import Slab, read_slab, slabs
@@ -164,9 +164,8 @@ class _Stream:
 
     def __init__(self, layer: Layer, name: str, statistics: Sequence[NeuronStatistics], pieces: Sequence[Slab]) -> None:
         self._layer, self._name, self._pieces = layer, name, pieces
-        self._factors = [_factors(layer, name, statistics, index) for index in range(len(layer.uses))]
-        weights = np.array([float(part.positions) for part in statistics] or [1.0] * len(layer.uses), dtype=np.float64)
-        self._shares = weights / (weights.sum() or 1.0)
+        self._shares = shares_of(layer, statistics)
+        self._factors = {index: _factors(layer, name, statistics, index) for index in self._shares}
         self.neurons: Array | None = None
         self.heat = _heat(layer)
 
@@ -190,9 +189,7 @@ class _Stream:
         """Return the scores of a slab, those of several uses averaged."""
         if len(self._layer.uses) == 1:
             return self._of_use(0, slab)
-        parts = [
-            share * self._of_use(index, slab).astype(np.float64) for index, share in enumerate(self._shares.tolist())
-        ]
+        parts = [share * self._of_use(index, slab).astype(np.float64) for index, share in self._shares.items()]
         return np.asarray(np.sum(parts, axis=0))
 
     def _of_use(self, index: int, slab: Slab) -> Array:

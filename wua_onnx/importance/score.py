@@ -27,16 +27,25 @@ def score(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> Ar
     """
     rule = criteria.get(name)
     total: Array | None = None
-    weights = [1.0] * len(layer.uses) if not statistics else [float(part.positions) for part in statistics]
-    for index, use in enumerate(layer.uses):
+    for index, share in shares_of(layer, statistics).items():
         recorded = recorded_of(layer, index, statistics[index]) if statistics else {}
-        scores = rule(layer.weight(index), use.neuron_axis, recorded)
+        scores = rule(layer.weight(index), layer.uses[index].neuron_axis, recorded)
         if len(layer.uses) == 1:
             return scores
-        part = layer.aligned(scores, index).astype(np.float64) * (weights[index] / (sum(weights) or 1.0))
+        part = layer.aligned(scores, index).astype(np.float64) * share
         total = part if total is None else total + part
     assert total is not None
     return total
+
+
+def shares_of(layer: Layer, statistics: Sequence[NeuronStatistics]) -> dict[int, float]:
+    """Return the uses of a layer that are scored, by number, and the weight of each in the average.
+
+    Where some uses never ran, in a branch that was not taken, only those that did count.
+    """
+    counts = [float(part.positions) for part in statistics] or [1.0] * len(layer.uses)
+    whole = sum(counts)
+    return {index: count / whole if whole else 0.0 for index, count in enumerate(counts) if count or not whole}
 
 
 def recorded_of(layer: Layer, index: int, statistics: NeuronStatistics) -> dict[str, Array]:
@@ -55,25 +64,38 @@ def can_score(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -
     needs = set(criteria.get(name).needs)
     if not needs:
         return True
-    known = [set(recorded_of(layer, i, part)) for i, part in enumerate(statistics)]
-    return len(known) == len(layer.uses) and all(needs <= each for each in known)
+    if len(statistics) != len(layer.uses):
+        return False
+    return all(needs <= set(recorded_of(layer, index, statistics[index])) for index in shares_of(layer, statistics))
 
 
 def combined_mean(layer: Layer, statistics: Sequence[NeuronStatistics]) -> Array:
-    """Return mean |a| of each neuron over all uses that see the weight as the first does, shape (neurons,)."""
-    counts = np.array([part.positions for part in statistics], dtype=np.float64)
-    fitting = [i for i in range(len(statistics)) if layer.uses[i].order == layer.uses[0].order]
-    shares = counts[fitting] / (counts[fitting].sum() or 1.0)
-    return np.asarray(sum(share * statistics[i].mean for share, i in zip(shares, fitting, strict=True)))
+    """Return mean |a| of each neuron over all uses that see the weight as the first does, shape (neurons,).
+
+    NaN where none of these was recorded.
+    """
+    fitting = _as_the_first(layer, statistics)
+    whole = sum(statistics[index].positions for index in fitting) or 1
+    means = [statistics[index].mean * (statistics[index].positions / whole) for index in fitting]
+    return np.sum(means, axis=0) if means else np.full(layer.neurons, np.nan)
+
+
+def _as_the_first(layer: Layer, statistics: Sequence[NeuronStatistics]) -> list[int]:
+    """Return the recorded uses that see the weight as the first does, by number."""
+    return [index for index in shares_of(layer, statistics) if layer.uses[index].order == layer.uses[0].order]
 
 
 def scales_of(layer: Layer, name: str, statistics: Sequence[NeuronStatistics]) -> Array | None:
-    """Return what criterion `name` multiplies |w| with, as an array that broadcasts; None where it takes |w| alone."""
+    """Return what criterion `name` multiplies |w| with, as an array that broadcasts.
+
+    None where it takes |w| alone, or where no use was recorded that sees the weight as the first does.
+    """
     needs = criteria.get(name).needs
-    if not needs:
+    fitting = _as_the_first(layer, statistics) if needs else []
+    if not fitting:
         return None
     if "input" in needs:
-        return recorded_of(layer, 0, statistics[0])["input"]
+        return recorded_of(layer, fitting[0], statistics[fitting[0]])["input"]
     return combined_mean(layer, statistics).reshape(
         [-1 if i == layer.neuron_axis else 1 for i in range(len(layer.shape))]
     )

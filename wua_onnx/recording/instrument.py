@@ -54,7 +54,7 @@ class Instrumented:
         activations: the place of every use's neurons, by (layer name, index of the use).
         features: the place of what every use's weight is multiplied with, where that is asked for.
         outputs: the names of the model's own outputs.
-        missing: why a layer is not recorded, by name.
+        missing: why a use of a layer is not recorded, by the layer's name and the number of the use.
         unmasked: layers whose activation the mask does not reach.
         narrow: values of it are bfloat16, and could be float32 instead.
     """
@@ -65,7 +65,7 @@ class Instrumented:
     activations: Mapping[tuple[str, int], Place]
     features: Mapping[tuple[str, int], Place]
     outputs: tuple[str, ...]
-    missing: Mapping[str, str]
+    missing: Mapping[tuple[str, int], str]
     unmasked: tuple[str, ...]
     narrow: bool = False
 

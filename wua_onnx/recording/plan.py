@@ -45,16 +45,16 @@ class Plan:
         self.taps: dict[Place, Tap] = {}
         self.activations: dict[tuple[str, int], Place] = {}
         self.features: dict[tuple[str, int], Place] = {}
-        self.missing: dict[str, str] = {}
+        self.missing: dict[tuple[str, int], str] = {}
         self.unmasked: dict[str, None] = {}
 
     def add(self, layer: Layer) -> None:
-        """Plan the taps of one layer, or note why it has none."""
+        """Plan the taps of one layer, or note why one of its uses has none."""
         for index, use in enumerate(layer.uses):
             try:
                 tap = self._tap_of_neurons(layer, index)
             except CannotLift as reason:
-                self.missing[layer.name] = str(reason)
+                self.missing[layer.name, index] = str(reason)
                 continue
             self.activations[layer.name, index] = self._wanted(tap)
             if self.mask is not None and tap.masked_axis is None:

@@ -185,10 +185,11 @@ class Recorder:
 
     def result(self) -> Recording:
         """Return what was recorded so far."""
-        layers, missing = self._sums.layers(self._plan)
+        layers, missing, partly = self._sums.layers(self._plan)
         return Recording(
             layers=layers,
-            missing=missing if self.samples else dict(self._plan.missing),
+            missing=missing if self.samples else {name: reason for (name, _), reason in self._plan.missing.items()},
+            partly=partly if self.samples else {},
             samples=self.samples,
             batches=self.batches,
             seconds=self.seconds,

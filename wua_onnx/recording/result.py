@@ -21,8 +21,9 @@ class Recording:
     """What was recorded.
 
     Attributes:
-        layers: statistics by layer name, one for each use of its weight.
+        layers: statistics by layer name, one for each use of its weight; of 0 positions for a use in `partly`.
         missing: why a layer has none, by name.
+        partly: of layers that have some uses recorded and others not, which those are, and why, by name.
         samples, batches, seconds: how much data, in how many runs, and how long it took.
         batch_size, device: how it was run.
         correct: how many samples the largest output agreed with the label; None without labels.
@@ -49,6 +50,7 @@ class Recording:
     unmasked: tuple[str, ...] = ()
     mixes_samples: tuple[str, ...] = ()
     precision: str | None = None
+    partly: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, Array] = field(default_factory=dict)
 
 

@@ -50,6 +50,12 @@ class NeuronStatistics:
     map: Array | None = None
     input_norms: Array | None = None
 
+    @classmethod
+    def none(cls, neurons: int) -> NeuronStatistics:
+        """Return the statistics of a use of a weight that was not recorded: of no positions at all."""
+        zeros, unknown = np.zeros(neurons), np.full(neurons, np.nan)
+        return cls(mean=zeros, standard_error=unknown, positions=0, non_finite=0)
+
     def dead(self, smooth: bool) -> Array:
         """Return which neurons are dead: max|a| = 0, or no range to speak of for smooth functions."""
         finite = self.mean[np.isfinite(self.mean)]

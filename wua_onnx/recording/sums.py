@@ -58,18 +58,31 @@ class Sums:
         for place, other in pairs:
             self._by_place.setdefault(place, Accumulator(other.neurons)).merge(other)
 
-    def layers(self, plan: Instrumented) -> tuple[dict[str, tuple[NeuronStatistics, ...]], dict[str, str]]:
-        """Return the statistics of each layer, one for each of its uses, and why a layer has none."""
-        norms = {key: self._norms(place) for key, place in plan.features.items()}
-        missing = dict(plan.missing)
-        for (name, _), place in plan.activations.items():
-            if place not in self._by_place:
-                missing.setdefault(name, _NEVER_RAN)
+    def layers(
+        self, plan: Instrumented
+    ) -> tuple[dict[str, tuple[NeuronStatistics, ...]], dict[str, str], dict[str, str]]:
+        """Return the statistics of each layer, one for each use; why a layer has none; why some uses have none."""
+        idle = {key: _NEVER_RAN for key, place in plan.activations.items() if place not in self._by_place}
+        reasons = dict(plan.missing) | idle
         found: dict[str, tuple[NeuronStatistics, ...]] = {}
-        for key, place in plan.activations.items():
-            if key[0] not in missing:
-                found[key[0]] = (*found.get(key[0], ()), self._by_place[place].result(norms.get(key)))
-        return found, missing
+        missing: dict[str, str] = {}
+        partly: dict[str, str] = {}
+        for name, layer in self._layers.items():
+            own = {index: reasons[name, index] for index in range(len(layer.uses)) if (name, index) in reasons}
+            if len(own) == len(layer.uses):
+                missing[name] = next(iter(own.values()))
+                continue
+            found[name] = tuple(self._of_use(plan, layer, index) for index in range(len(layer.uses)))
+            if own:
+                partly[name] = "; ".join(f"{layer.uses[index].node.where}: {reason}" for index, reason in own.items())
+        return found, missing, partly
+
+    def _of_use(self, plan: Instrumented, layer: Layer, index: int) -> NeuronStatistics:
+        place = plan.activations.get((layer.name, index))
+        if place is None or place not in self._by_place:
+            return NeuronStatistics.none(layer.uses[index].arrangement.shape[layer.uses[index].neuron_axis])
+        features = plan.features.get((layer.name, index))
+        return self._by_place[place].result(None if features is None else self._norms(features))
 
     def _norms(self, place: Place) -> Array | None:
         sums = self._by_place.get(place)

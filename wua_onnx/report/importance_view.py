@@ -182,6 +182,8 @@ def _recorded_lines(recording: Json) -> Iterator[str]:
         yield f"Not in the model's own element types: {visible(recording['precision'])}."
     for name, reason in itertools.islice((recording.get("missing") or {}).items(), 20):
         yield f"Not recorded: {visible(name)} ({visible(reason)})."
+    for name, reason in itertools.islice((recording.get("partly") or {}).items(), 20):
+        yield f"Recorded and scored by its other uses: {visible(name)} ({visible(reason)})."
 
 
 def _named(names: Sequence[str]) -> str:

@@ -51,7 +51,7 @@ def few_samples(evidence: Evidence) -> Iterator[Finding]:
 
 @finding_rule("unrecorded-layer")
 def unrecorded_layer(evidence: Evidence) -> Iterator[Finding]:
-    """Layers whose activation could not be recorded although the model ran."""
+    """Layers whose activation, or that of one use of them, could not be recorded although the model ran."""
     for name, reason in evidence.unrecorded.items():
         yield Finding(
             rule="unrecorded-layer",
@@ -59,5 +59,14 @@ def unrecorded_layer(evidence: Evidence) -> Iterator[Finding]:
             where=name,
             evidence=reason,
             action="its weights are not in the totals of criteria that need activations; look at magnitude instead",
+            confidence="exact",
+        )
+    for name, reason in evidence.partly.items():
+        yield Finding(
+            rule="unrecorded-layer",
+            severity="info",
+            where=name,
+            evidence=reason,
+            action="its weights are scored by their other uses alone; record data that takes this way, too",
             confidence="exact",
         )
