@@ -1,7 +1,9 @@
-"""Writing results: whole or not at all."""
+"""Files: results are written whole or not at all; what is said of a file that is not there."""
 
 from __future__ import annotations
 
+import difflib
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+from wua_onnx._text import visible
 from wua_onnx.errors import OutputError
+
+_MOST_NAMES = 10_000  # of a folder, that are compared with a name which is not in it
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -56,3 +61,17 @@ def check_writable(path: Path, times: int = 1) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8, half of a surrogate pair as its escape (which JSON reads back); see `write_bytes`."""
     write_bytes(path, text.encode("utf-8", errors="backslashreplace"))
+
+
+def none_there(path: Path) -> str:
+    """Return what a message says it got where nothing is at `path`: "none", and what may have been meant.
+
+    That is a file of a name alike in the same folder, or that the folder is not there.
+    """
+    try:
+        names = [found.name for found in itertools.islice(path.parent.iterdir(), _MOST_NAMES)]
+    except OSError:
+        return f"none: {visible(path.parent)} is no folder that can be read"
+    alike = [name for name in names if Path(name).stem == path.name]
+    alike = alike or difflib.get_close_matches(path.name, names, n=2, cutoff=0.75)
+    return f"none; did you mean {' or '.join(map(visible, sorted(alike)[:2]))}?" if alike else "none"

@@ -18,6 +18,7 @@ from wua_onnx.cost.nodes import Observed
 from wua_onnx.errors import DataError, ExternalDataError, LimitError, RunError
 from wua_onnx.model import Model, load
 from wua_onnx.model import dims as d
+from wua_onnx.model.given_dims import check_dims
 from wua_onnx.model.load import Dims, skeleton_of
 
 if TYPE_CHECKING:
@@ -133,7 +134,9 @@ def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
 
     Raises:
         ModelError, ConversionError: the model cannot be read or converted.
+        ShapeError: `dims` is no mapping.
     """
+    check_dims(dims)
     if isinstance(model, Source):
         yield model
         return

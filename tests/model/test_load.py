@@ -52,15 +52,49 @@ def test_what_a_file_is_instead(kind: str, tmp_path: Path) -> None:
         load(path)
 
 
-@pytest.mark.parametrize(("given", "message"), [("nowhere.onnx", "expected a file, got none"), (".", "got a folder")])
-def test_paths_that_are_no_files(given: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=message):
+PATHS = {
+    "elsewhere.onnx": "expected a file, got none$",
+    "modle.onnx": r"expected a file, got none; did you mean model\.onnx\?$",
+    "model": r"expected a file, got none; did you mean model\.onnx\?$",
+    "missing/model.onnx": "expected a file, got none: .*missing is no folder that can be read$",
+    ".": r"expected an \.onnx file or a SavedModel folder, got a folder that holds model\.onnx$",
+    "data": r"got a folder with neither saved_model\.pb nor an \.onnx file in it$",
+}
+
+
+@pytest.mark.parametrize("given", PATHS)
+def test_paths_that_are_no_files(given: str, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").touch()
+    (tmp_path / "data").mkdir()
+    with pytest.raises(ModelError, match=PATHS[given]):
         load(tmp_path / given)
 
 
-def test_other_objects_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"expected a path, an onnx\.ModelProto or an onnx_ir\.Model, got int"):
-        load(7)
+def test_a_folder_of_many_models_names_some(tmp_path: Path) -> None:
+    for number in range(5):
+        (tmp_path / f"{number}.onnx").touch()
+    with pytest.raises(ModelError, match=r"got a folder that holds 0\.onnx, 1\.onnx, 2\.onnx, …$"):
+        load(tmp_path)
+
+
+class InferenceSession:
+    """Of the name of onnxruntime's."""
+
+
+OTHERS: dict[str, tuple[Any, str]] = {
+    "number": (7, "int$"),
+    "class": (InferenceSession, "the class InferenceSession: give an object of it$"),
+    "weights": ({"w": np.zeros(3)}, "dict: give the model itself, with these weights loaded$"),
+    "bytes": (b"x", "bytes: give onnx.load_model_from_string of them, or the path of the file$"),
+    "session": (InferenceSession(), "InferenceSession: give the path of its file$"),
+}
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_other_objects_are_refused(kind: str) -> None:
+    given, message = OTHERS[kind]
+    with pytest.raises(ModelError, match=rf"expected a path, an onnx\.ModelProto, .* or TensorFlow, got {message}"):
+        load(given)
 
 
 def external_model(location: str, *, elements: int = 7 * 11, length: int | None = None) -> onnx.ModelProto:

@@ -15,8 +15,9 @@ from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
-from wua_onnx.model.load import infer_shapes, silent
+from wua_onnx.model.load import infer_shapes
 from wua_onnx.model.node import NodeView, ShapeUnknown
+from wua_onnx.model.quiet import silent
 from wua_onnx.model.symbols import all_values
 
 _CALL = "wua_onnx.body"  # the domain of the call that is written out
