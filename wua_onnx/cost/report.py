@@ -249,6 +249,11 @@ class CostReport:
         one = self._batch_of_one()
         return self.at(one) if one else self
 
+    def __repr__(self) -> str:
+        macs, nodes = str(self.macs), len(self.by_node)
+        macs = f"{self.macs:,}" if isinstance(self.macs, int) else macs if len(macs) <= 80 else f"{macs[:80]}…"
+        return f"<CostReport of {nodes:,} nodes: {macs} MACs, {self.params:,} parameters, {self.bound}>"
+
     def _batch_of_one(self) -> dict[str, int]:
         only_free = len(self.symbols) == 1 and self.batch == symbol(self.symbols[0])
         return {self.symbols[0]: 1} if only_free else {}

@@ -33,7 +33,7 @@ def frame(page: str, title: str) -> str:
     encoded = base64.b64encode(page.encode("utf-8", errors="backslashreplace")).decode()
     return (
         f'<iframe title="{escape(visible(title))}" sandbox="allow-scripts allow-downloads" allow="clipboard-write" '
-        f'style="width: 100%; height: {_HEIGHT}; border: 1px solid #8884; border-radius: 6px" '
+        f'style="box-sizing: border-box; width: 100%; height: {_HEIGHT}; border: 1px solid #8884; border-radius: 6px" '
         f'src="data:text/html;charset=utf-8;base64,{encoded}"></iframe>'
     )
 

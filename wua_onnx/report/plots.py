@@ -42,7 +42,7 @@ class Plots:
         many = len(scored) > LINES
         ax = axes(ax, 1.2 + 0.17 * min(len(scored), ROWS) if many else 3.6)
         (histogram_map if many else histograms)(ax, scored)
-        ax.set_xlabel("log₁₀ of importance over the layer's mean (the first step: and less)")
+        ax.set_xlabel("log₁₀ of importance over the layer's mean (the first bin: that and less)")
         ax.set_title(self._title("Importance", criterion, layer), fontsize="medium")
         return ax
 

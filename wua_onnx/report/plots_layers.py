@@ -17,16 +17,17 @@ LINES = 8  # layers that have a colour and a line of their own
 ROWS = 40  # of a map of layers
 _COLOURS = ("#4269d0", "#efb118", "#ff725c", "#6cc5b0", "#3ca951", "#9c6b4e", "#a463f2", "#97bbf5")
 _LEAST, _STEP = -4.0, 0.1  # of the columns of a map: decimal logarithms
+_DENSITY = f"% of the layer's weights per {_STEP} in log₁₀"
 
 
 def histograms(ax: Any, scored: Mapping[str, Json]) -> None:
-    """Draw a line a layer, or bars where there is one: % of its weights for each power of ten."""
+    """Draw a line a layer, or bars where there is one: % of its weights per `_STEP`."""
     for colour, (name, part) in zip(_COLOURS, scored.items(), strict=False):
         edges, share = _histogram(part)
-        density = 100 * share / np.diff(edges)
+        density = 100 * share * _STEP / np.diff(edges)
         ax.stairs(density, edges, color=colour, fill=len(scored) == 1, linewidth=1.5, label=plain(name))
     ax.axvline(0.0, color=FRAME, linewidth=1)
-    ax.set_ylabel("% of the layer's weights per power of ten")
+    ax.set_ylabel(_DENSITY)
     if len(scored) > 1:
         ax.legend(frameon=False, fontsize="small")
 
@@ -36,12 +37,12 @@ def histogram_map(ax: Any, scored: Mapping[str, Json]) -> None:
     rows = list(scored.items())[:ROWS]
     parts = [_histogram(part) for _, part in rows]
     edges = np.arange(_LEAST, max(own[-1] for own, _ in parts) + _STEP, _STEP)
-    values = np.array([100 * np.diff(np.interp(edges, own, np.cumsum([0.0, *share]))) for own, share in parts]) / _STEP
+    values = np.array([100 * np.diff(np.interp(edges, own, np.cumsum([0.0, *share]))) for own, share in parts])
     mesh = ax.pcolormesh(edges, np.arange(len(rows) + 1) - 0.5, values, cmap="Blues", rasterized=True)
     ax.axvline(0.0, color=FRAME, linewidth=1)
     ax.set_yticks(range(len(rows)), [plain(name) for name, _ in rows], fontsize="x-small")
     ax.invert_yaxis()
-    ax.figure.colorbar(mesh, ax=ax, label="% of the layer's weights per power of ten")
+    ax.figure.colorbar(mesh, ax=ax, label=_DENSITY)
     if len(scored) > len(rows):
         ax.set_ylabel(f"the first {len(rows)} of {len(scored):,} layers")
 
