@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
+from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -77,8 +79,10 @@ def read(tap: Tap, outputs: Outputs, results: Results, samples: int) -> Reading 
     }
     units = next((array.shape[0] for array in averages.values() if array is not None), 1)
     averaged, valid = _positions(tap, outputs, results, units)
-    # Sums, or averages over all positions with the padded ones as zeros, become averages over the valid ones.
-    scale = (averaged / np.maximum(valid, 1))[:, None]
+    if valid is not averaged:
+        # Sums, or averages over all positions with the padded ones as zeros, become averages over the valid ones.
+        scale = (averaged / np.maximum(valid, 1))[:, None]
+        averages = {name: None if array is None else array * scale for name, array in averages.items()}
     return Reading(
         positions=valid,
         largest=_extreme(tap, outputs.largest, results),
@@ -88,7 +92,7 @@ def read(tap: Tap, outputs: Outputs, results: Results, samples: int) -> Reading 
         else histogram_of(_first(results[outputs.values], tap.sample_axis, samples)),
         map=None if outputs.map is None else _map(tap, results[outputs.map]),
         samples=samples,
-        **{name: None if array is None else array * scale for name, array in averages.items()},
+        **averages,
     )
 
 
@@ -123,8 +127,9 @@ def _mean(tap: Tap, outputs: Outputs, results: Results) -> Array | None:
     parts = [_by_unit(tap, results[name]) for name in outputs.means]
     if len(parts) == 1:
         return parts[0]
+    positive, signed = parts
     with np.errstate(invalid="ignore"):  # infinite on both sides
-        return np.asarray(2 * parts[0] - parts[1])
+        return np.subtract(np.multiply(positive, 2, out=positive), signed, out=positive)
 
 
 def _average(tap: Tap, name: str | None, results: Results) -> Array | None:
@@ -133,11 +138,17 @@ def _average(tap: Tap, name: str | None, results: Results) -> Array | None:
 
 def _by_unit(tap: Tap, array: Array) -> Array:
     """Return averages, one per unit and neuron, as (units, neurons) in float64."""
-    kept = tap.kept
-    array = array.astype(np.float64).reshape(array.shape[: len(kept)])  # what was pooled keeps axes of size 1
-    order = [axis for axis in (tap.sample_axis, *tap.axes) if axis is not None]
-    array = np.transpose(array, [kept.index(axis) for axis in order])
-    return array.reshape(1 if tap.sample_axis is None else array.shape[0], -1)
+    order = _order(tap.sample_axis, tap.axes)
+    array = array.astype(np.float64).reshape(array.shape[: len(order)])  # what was pooled keeps axes of size 1
+    return array.transpose(order).reshape(1 if tap.sample_axis is None else array.shape[order[0]], -1)
+
+
+@cache
+def _order(sample_axis: int | None, axes: tuple[int, ...]) -> tuple[int, ...]:
+    """Return where the sample axis and those of the neurons, in that order, are among the axes that are kept."""
+    wanted = axes if sample_axis is None else (sample_axis, *axes)
+    kept = sorted(wanted)
+    return tuple(kept.index(axis) for axis in wanted)
 
 
 def _extreme(tap: Tap, name: str | None, results: Results) -> Array | None:
@@ -160,7 +171,7 @@ def _positions(tap: Tap, outputs: Outputs, results: Results, units: int) -> tupl
         valid = np.broadcast_to(np.rint(results[_name(outputs.counts)]).reshape(-1), units)
         return np.ones(units), valid
     sizes = [tap.dims[axis] for axis in tap.reduced] if outputs.shape is None else lengths(tap, outputs, results)
-    whole = int(np.prod([size for size in sizes if isinstance(size, int)], dtype=np.int64))
+    whole = prod(size for size in sizes if isinstance(size, int))
     averaged = np.full(units, whole)
     if outputs.counts is None or tap.masked_axis is None:
         return averaged, averaged

@@ -53,7 +53,8 @@ class Runner:
         self._session: Session | IsolatedSession | None = None
         self.plan: Instrumented = self._prepare(precise=precise, wide=self._wide)
         taps = self.plan.taps.values()
-        self._wanted = list(dict.fromkeys(name for _, outputs in taps for name in outputs.names()))
+        self._wanted = tuple(dict.fromkeys(name for _, outputs in taps for name in outputs.names()))
+        self._of_unknown_length = {place: both for place, both in self.plan.taps.items() if both[1].shape is not None}
 
     def start(self) -> Session | IsolatedSession:
         """Return the session, opened when first needed; in float32 where the device has no kernels for bfloat16.
@@ -84,11 +85,11 @@ class Runner:
         """
         feeds = as_float32(feeds)
         results = self._run(feeds, also)
-        taps = self.plan.taps
-        long = {place for place, (tap, outputs) in taps.items() if tap.is_too_long(lengths(tap, outputs, results))}
+        taps = self._of_unknown_length.items()
+        long = {place for place, (tap, outputs) in taps if tap.is_too_long(lengths(tap, outputs, results))}
         if not long:
             return results
-        self._place(frozenset(long | {place for place, (tap, _) in taps.items() if tap.precise}))
+        self._place(frozenset(long | {place for place, (tap, _) in self.plan.taps.items() if tap.precise}))
         return self._run(feeds, also)
 
     def _run(self, feeds: Mapping[str, Array], also: Sequence[str]) -> dict[str, Array]:

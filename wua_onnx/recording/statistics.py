@@ -95,17 +95,20 @@ class Accumulator:
             self._look_up(reading.rows)
             return
         weights = reading.positions.astype(np.float64)
+        valid = weights > 0
+        whole = bool(valid.all())
+        weights = weights if whole else weights[valid]
         self.positions += int(weights.sum())
-        self.units += int(np.count_nonzero(weights))
-        for name in _AVERAGES:
-            average = getattr(reading, name)
-            if average is not None:
-                self._check(average.shape[1])
-                average = np.where(weights[:, None] > 0, average, 0.0)
-                with np.errstate(invalid="ignore", over="ignore"):
-                    self.totals[name] = self.totals.get(name, 0.0) + (average * weights[:, None]).sum(axis=0)
-        if reading.mean is not None:
-            self._spread(reading.mean, weights)
+        self.units += weights.size
+        with np.errstate(invalid="ignore", over="ignore"):
+            for name in _AVERAGES:
+                average = getattr(reading, name)
+                if average is not None:
+                    self._check(average.shape[1])
+                    average = average if whole else average[valid]
+                    self.totals[name] = self.totals.get(name, 0.0) + weights @ average
+                    if name == "mean" and weights.size:
+                        self._spread(average, weights)
         self.largest = _joined(np.maximum, self.largest, reading.largest)
         self.smallest = _joined(np.minimum, self.smallest, reading.smallest)
         self.histogram = _joined(np.add, self.histogram, reading.histogram)
@@ -200,12 +203,10 @@ class Accumulator:
     def _spread(self, means: Array, weights: Array) -> None:
         if self.shift is None:
             self.shift = np.where(np.isfinite(means[0]), means[0], 0.0)
-        squared = np.square(weights)
-        with np.errstate(invalid="ignore", over="ignore"):
-            apart = np.where(weights[:, None] > 0, means - self.shift, 0.0)
-            sums = (squared.sum(), squared @ apart, squared @ np.square(apart))
-        for moment, part in zip(self.moments, sums, strict=True):
-            moment += part
+        apart, squared = means - self.shift, np.square(weights)
+        self.moments[0] += squared.sum()
+        self.moments[1] += squared @ apart
+        self.moments[2] += squared @ np.square(apart, out=apart)
 
     def _standard_error(self, mean: Array) -> Array:
         """Return sqrt(n / (n − 1) · Σ w²(m − mean)²) / Σ w; for equal weights the standard deviation over √n."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
@@ -89,7 +90,7 @@ class Tap:
         sizes = [self.dims[axis] for axis in self.reduced]
         if not _all_known(sizes):
             return None
-        return int(np.prod([size for size in sizes if isinstance(size, int)], dtype=np.int64))
+        return prod(size for size in sizes if isinstance(size, int))
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -98,8 +99,10 @@ class Tap:
 
     def is_too_long(self, lengths: Sequence[int | None]) -> bool:
         """Return whether single precision drifts where the reduced axes have `lengths` (None: not known yet)."""
+        if self.precise or not any(n is not None and n > LONGEST for n in lengths):
+            return False
         pairs = zip(lengths, self.blocks, strict=True)
-        return not self.precise and any(n is not None and n // block > LONGEST for n, block in pairs)
+        return any(n is not None and n // block > LONGEST for n, block in pairs)
 
 
 def _all_known(sizes: Sequence[Dim | None]) -> bool:

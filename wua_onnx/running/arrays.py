@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from numbers import Number
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,6 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
+from wua_onnx._files import none_there
 from wua_onnx.errors import DataError
 from wua_onnx.model.limits import clean
 
@@ -56,14 +57,17 @@ def whole(X: Any) -> Any:
         return as_array(X)
     if hasattr(X, "__iter__"):
         return None
-    raise DataError(f"X: expected arrays, an iterable of batches or a path, got {type(X).__name__}")
+    hint = ": give it to a DataLoader" if hasattr(X, "__getitem__") and hasattr(X, "__len__") else ""
+    raise DataError(f"X: expected arrays, an iterable of batches or a path, got {type(X).__name__}{hint}")
 
 
 def _from_file(path: Path) -> Any:
     if not path.is_file():
-        raise DataError(f"{path}: expected a .npy or .npz file, got none")
+        got = "a folder" if path.is_dir() else none_there(path)
+        raise DataError(f"{path}: expected a .npy or .npz file, got {got}")
     if path.suffix not in (".npy", ".npz"):
-        raise DataError(f"{path}: expected a .npy or .npz file, got {path.suffix or 'no suffix'}")
+        got = path.suffix or "no suffix"
+        raise DataError(f"{path}: expected a .npy or .npz file, got {got}: read it, and write it with numpy.savez")
     try:
         if path.suffix == ".npy":
             return np.lib.format.open_memmap(path, mode="r")
@@ -85,15 +89,20 @@ def _group(dtype: np.dtype[Any]) -> str:
     return {"u": "i", "U": "s", "S": "s", "O": "s"}.get(dtype.kind, dtype.kind)
 
 
-def converted(array: Array, wanted: np.dtype[Any], where: str) -> Array:
+def converted(array: Array, wanted: np.dtype[Any], where: Callable[[], str]) -> Array:
     """Return `array` with elements of type `wanted`; precision may be lost, but no value may leave the range.
+
+    Args:
+        array: the numbers given.
+        wanted: the element type.
+        where: says for a message where the array is; it is not asked otherwise.
 
     Raises:
         DataError: there is a NaN, or a value that the type cannot hold.
     """
     if _group(array.dtype) == "f" and np.isnan(array).any():
         bad = np.argwhere(np.isnan(array))
-        raise DataError(f"{where}: expected numbers, got {len(bad):,} NaN, the first at {bad[0].tolist()}")
+        raise DataError(f"{where()}: expected numbers, got {len(bad):,} NaN, the first at {bad[0].tolist()}")
     if array.dtype == wanted:
         return array
     with np.errstate(over="ignore", invalid="ignore"):
@@ -101,5 +110,5 @@ def converted(array: Array, wanted: np.dtype[Any], where: str) -> Array:
     lost = result != array if _group(wanted) == "i" else np.isinf(result) & ~np.isinf(array)
     if _group(wanted) in "if" and lost.any():
         first = array[tuple(np.argwhere(lost)[0])]
-        raise DataError(f"{where}: expected values that {wanted} can hold, got {first}")
+        raise DataError(f"{where()}: expected values that {wanted} can hold, got {first}")
     return result

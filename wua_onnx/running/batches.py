@@ -168,8 +168,7 @@ class Data:
             given = labels[at : at + count] if labels is not None else own
             _check_labels(given, count)
             if streamed:
-                where = f"samples {at:,} to {at + count:,}"
-                feeds = {s.name: converted(feeds[s.name], s.dtype, f"{s}, {where}") for s in self.specs}
+                feeds = {s.name: _converted(feeds[s.name], s, at, at + count) for s in self.specs}
             at += count
             yield feeds, given
         _check_labels(labels, at)
@@ -226,9 +225,13 @@ def _slice(array: Array, spec: InputSpec, start: int, stop: int) -> Array:
     return np.ascontiguousarray(array[(slice(None),) * spec.sample_axis + (slice(start, stop),)])
 
 
+def _converted(array: Array, spec: InputSpec, start: int, stop: int) -> Array:
+    return converted(array, spec.dtype, lambda: f"{spec}, samples {start:,} to {stop:,}")
+
+
 def _part(array: Array, spec: InputSpec, start: int, stop: int, size: int) -> Array:
     """Return samples `start` to `stop` as the model takes them, with copies of the last one up to `size` samples."""
-    array = converted(_slice(array, spec, start, stop), spec.dtype, f"{spec}, samples {start:,} to {stop:,}")
+    array = _converted(_slice(array, spec, start, stop), spec, start, stop)
     if spec.sample_axis is None or array.shape[spec.sample_axis] == size:
         return array
     missing = size - array.shape[spec.sample_axis]

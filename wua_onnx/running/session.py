@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ import numpy as np
 from wua_onnx.errors import DeviceError, MissingDependency, RunError, WuaError
 from wua_onnx.model.limits import clean
 from wua_onnx.running.binding import Binding, can_bind
+from wua_onnx.running.overdue import OVERDUE
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -115,11 +115,9 @@ class Session:
         names = list(outputs if outputs is not None else self.outputs)
         options = _onnxruntime().RunOptions()
         options.log_severity_level = _ERRORS_ONLY + 1
-        clock = threading.Timer(self.limit, setattr, (options, "terminate", True))
-        clock.daemon = True
-        clock.start()
         try:
-            results = self._results(feeds, names, options)
+            with OVERDUE.after(self.limit, options):
+                results = self._results(feeds, names, options)
         except WuaError:
             raise
         except Exception as error:  # onnxruntime raises kinds of its own
@@ -127,8 +125,6 @@ class Session:
                 raise RunError(f"onnxruntime: expected a run to end within {self.limit:g} s, got none") from None
             shapes = ", ".join(f"{name} {list(array.shape)} {array.dtype}" for name, array in feeds.items())
             raise RunError(f"onnxruntime cannot run the model on {shapes}: {_short(error)}") from error
-        finally:
-            clock.cancel()
         return dict(zip(names, results, strict=True)) if names else {}
 
     def _results(self, feeds: Mapping[str, Array], names: list[str], options: Any) -> list[Any]:
