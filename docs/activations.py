@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from wua_onnx.layers.activation_functions import ALONG_AXIS, OPERATORS, QUANTIZED, Function
-from wua_onnx.layers.function_values import FAMILIES, GRID, KNOWN, TOLERANCE, Form
+from wua_onnx.layers.fitted import TOLERANCE
+from wua_onnx.layers.function_values import FAMILIES, GRID, KNOWN, Form
 from wua_onnx.layers.inside import APPLIED
 from wua_onnx.layers.mixture import MOST_NEURONS
 from wua_onnx.layers.patterns import MAX_OPERATORS
@@ -17,10 +18,13 @@ from wua_onnx.report.markdown import escape
 FORMS = (*KNOWN, *FAMILIES)
 # Of those that are no form: an operator, or nothing.
 FORMULAS = {
+    "Asinh": "ln(x + √(x² + 1))",
+    "Atan": "arctan(x)",
     "Cos": "cos(x)",
     "Erf": "erf(x)",
     "Hardmax": "1 at the first largest of the neurons, else 0",
     "LogSoftmax": "x − ln Σ exp(x), the sum over the neurons",
+    "Sign": "−1 below 0, 1 above",
     "Sin": "sin(x)",
     "Softmax": "exp(x) / Σ exp(x), the sum over the neurons",
 }
@@ -85,7 +89,7 @@ weight with the other layer (Phi-3).
 ## What is not recognised
 
 - Softmax and LogSoftmax are known as operators, and written out with Exp, ReduceSum and Div or Log, with or without the
-  largest taken off before. Written in other ways they are read behind Exp.
+  largest taken off before, or with ReduceLogSumExp. Written in other ways they are read behind Exp.
 - Sparsemax (Keras), which sorts the neurons: read before it.
 - {along} count where they run over the neurons of the layer. Over another axis, as in attention, they end the walk.
 - Functions whose parameters are not constant, or differ along another axis than the neurons: read before them.

@@ -74,6 +74,21 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "sin": ("Sin", lambda: Written(torch.sin)),
     "absolute": ("Abs", lambda: Written(torch.abs)),
     "square": ("Square", lambda: Written(torch.square)),
+    "atan": ("Atan", lambda: Written(torch.atan)),
+    "asinh": ("Asinh", lambda: Written(torch.asinh)),
+    "sign": ("Sign", lambda: Written(torch.sign)),
+    "step": ("Step", lambda: Written(lambda x: (x > 0).to(x.dtype))),
+    "relu_cubed": ("ReLU cubed", lambda: Written(lambda x: torch.relu(x) ** 3)),
+    "log_of_relu": ("Log of ReLU", lambda: Written(lambda x: torch.log1p(torch.relu(x)))),  # SPLADE
+    "root_of_softplus": ("Root of Softplus", lambda: Written(lambda x: nn.functional.softplus(x).sqrt())),  # DeepSeek
+    "gaussian": ("Gaussian", lambda: Written(lambda x: torch.exp(-x * x))),
+    "gaussian_wide": ("Gaussian", lambda: Written(lambda x: torch.exp(-0.5 * (x / 1.7) ** 2))),
+    "normal": (  # Mega
+        "Normal distribution",
+        lambda: Written(lambda x: 0.5 * (1.0 + torch.erf((x - 0.707107) / (0.282095 * 1.4142135623730951)))),
+    ),
+    "gelu_clipped": ("GELU, clipped", lambda: Written(lambda x: nn.functional.gelu(x).clamp(-10, 10))),
+    "logsumexp": ("LogSoftmax", lambda: Written(lambda x: x - torch.logsumexp(x, -1, keepdim=True))),
     "clamp": ("ReLU", lambda: Written(lambda x: x.clamp(min=0))),
     "relu_squared": ("ReLU squared", lambda: Written(lambda x: torch.relu(x) ** 2)),
     "snake": ("elementwise (Pow, Sin)", lambda: Written(lambda x: x + torch.sin(x) ** 2)),
@@ -89,7 +104,7 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     ),
 }
 # These exporters refuse these.
-REFUSED = {"dynamo": {"RReLU"}, "TorchScript": {"Threshold", "Threshold_0"}}
+REFUSED = {"dynamo": {"RReLU"}, "TorchScript": {"Threshold", "Threshold_0", "asinh"}}
 
 
 class Branch(nn.Module):
@@ -159,7 +174,7 @@ GATED: dict[str, tuple[dict[str, str | None], Callable[[], nn.Module]]] = {
 
 
 # Functions of all neurons; and what onnxruntime scales inside of a convolution: Softplus with a factor.
-NOT_OF_CONVOLUTIONS = {"Softmin", "Softmax", "LogSoftmax", "Softplus_beta"}
+NOT_OF_CONVOLUTIONS = {"Softmin", "Softmax", "LogSoftmax", "logsumexp", "Softplus_beta"}
 
 
 class Everything(nn.Module):

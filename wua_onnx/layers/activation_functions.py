@@ -24,6 +24,8 @@ class Function:
 # A single operator, by its name in ai.onnx or com.microsoft.
 OPERATORS: dict[str, Function] = {
     "Abs": Function("Abs", non_negative=True),
+    "Asinh": Function("Asinh"),
+    "Atan": Function("Atan"),
     "BiasGelu": Function("GELU"),
     "Celu": Function("CELU"),
     "Clip": Function("Clip", smooth=False),
@@ -45,6 +47,7 @@ OPERATORS: dict[str, Function] = {
     "Selu": Function("SELU"),
     "Shrink": Function("Shrink", smooth=False),
     "Sigmoid": Function("Sigmoid", non_negative=True),
+    "Sign": Function("Sign", smooth=False),
     "Sin": Function("Sin"),
     "Softmax": Function("Softmax", non_negative=True),
     "Softplus": Function("Softplus", non_negative=True),

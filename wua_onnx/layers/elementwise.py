@@ -82,6 +82,8 @@ EVALUATE: dict[str, Evaluate] = {
     "Abs": _plain(np.abs),
     "Add": _plain(np.add),
     "And": _plain(np.logical_and),
+    "Asinh": _plain(np.arcsinh),
+    "Atan": _plain(np.arctan),
     "Cast": _cast,
     "Clip": _clip,
     "Cos": _plain(np.cos),

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.layers.activation_functions import OPERATORS, Function, unnamed
-from wua_onnx.layers.elementwise import sigmoid
+from wua_onnx.layers.elementwise import elu, sigmoid, softplus
 from wua_onnx.layers.function_values import GRID
 from wua_onnx.model.node import NodeView
 
@@ -32,10 +32,13 @@ def function_inside(node: NodeView) -> Function | None:
 # What onnxruntime joins with a convolution or a product, with its parameters in the order it keeps them.
 APPLIED: dict[str, Callable[..., Any]] = {
     "Clip": np.clip,
+    "Elu": elu,
     "HardSigmoid": lambda x, alpha, beta: np.clip(alpha * x + beta, 0, 1),
     "LeakyRelu": lambda x, alpha: np.where(x < 0, alpha * x, x),
     "Relu": lambda x: np.maximum(x, 0),
     "Sigmoid": sigmoid,
+    "Softplus": softplus,
+    "Softsign": lambda x: x / (1 + np.abs(x)),
     "Tanh": np.tanh,
 }
 

@@ -12,7 +12,8 @@ import onnx_ir as ir
 from wua_onnx.layers.activation_functions import Function, unnamed
 from wua_onnx.layers.axes import readers
 from wua_onnx.layers.elementwise import EVALUATE
-from wua_onnx.layers.function_values import GRID, ROUGH_TOLERANCE, TOLERANCE, identify
+from wua_onnx.layers.fitted import TOLERANCE
+from wua_onnx.layers.function_values import GRID, ROUGH_TOLERANCE, identify
 from wua_onnx.layers.integer_functions import INTEGERS, computed_by, operands_of, real
 from wua_onnx.model.graph import Model
 from wua_onnx.model.node import NodeView

@@ -18,6 +18,10 @@ def written_softmax(walk: Walk) -> tuple[ir.Value, Function] | None:
     """Return (where it ends, which it is) for the softmax of the neurons; None where none follows."""
     if len(walk.axes) != 1 or walk.value.is_graph_output():
         return None
+    whole = _reduced(walk, walk.value, "ReduceLogSumExp")
+    if whole is not None:
+        end = _combined(walk, "Sub", walk.value, whole, beside=("ReduceLogSumExp",))
+        return None if end is None else (end, OPERATORS["LogSoftmax"])
     shifted = _without_largest(walk) or walk.value
     readers_of = {node.op_type: node for node in _readers(walk, shifted)}
     exponential = readers_of.pop("Exp", None)
