@@ -16,10 +16,10 @@ from . import _examples
 from ._examples import Block
 from ._quiet import converting
 from ._torch_errors import exporting
+from ._torch_tensors import computing, tensors
 
 if TYPE_CHECKING:
     import torch
-    from torch.export import ExportedProgram
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def run(subject: Subject, block: Block) -> Run:
     from torch.utils import _pytree as pytree
 
     args, kwargs = subject.arguments(block)
-    with exporting(subject.original, on(subject.where, args, kwargs), "a module that accepts X"), torch.no_grad():
+    with exporting(subject.original, on(subject.where, args, kwargs), "a module that accepts X"), computing():
         outputs = subject.original(*args, **kwargs)
     register_outputs(outputs)
     if not any(isinstance(leaf, torch.Tensor) for leaf in pytree.tree_leaves(outputs)):
@@ -70,26 +70,6 @@ def run(subject: Subject, block: Block) -> Run:
         )
     args, kwargs = subject.arguments(block)
     return Run(args=args, kwargs=kwargs, outputs=outputs)
-
-
-def tensors(block: Block, owner: torch.nn.Module | ExportedProgram) -> Block:
-    """Return copies of the block's arrays as tensors on the owner's device, floats in the type of its parameters."""
-    import torch
-
-    parameters = list(owner.parameters())
-    device = parameters[0].device if parameters else torch.device("cpu")
-    floating = next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
-
-    def tensor(value: Any) -> Any:
-        if value is None or isinstance(value, bool | int | float | str):
-            return value
-        try:
-            made = value.detach().clone() if isinstance(value, torch.Tensor) else torch.tensor(as_array(value))
-        except TypeError as error:  # an array of text
-            raise ConversionError(f"X: expected arrays of numbers, got {error}") from None
-        return made.to(device, floating if made.is_floating_point() else made.dtype)
-
-    return {n: tensor(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(tensor, block))
 
 
 def bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -147,15 +127,15 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
     A language model of Hugging Face's is told meanwhile not to return its key-value cache, which is no tensor.
     """
     flags = [(part, part.training) for part in module.modules()]
-    config = getattr(module, "config", None)
-    caches = getattr(config, "use_cache", None) is True
+    configs = {id(config): config for part, _ in flags if (config := getattr(part, "config", None)) is not None}
+    caching = [config for config in configs.values() if getattr(config, "use_cache", None) is True]
     module.eval()
     try:
-        if caches:
+        for config in caching:
             vars(config)["use_cache"] = False
         yield
     finally:
-        if caches:
+        for config in caching:
             vars(config)["use_cache"] = True
         for part, training in flags:
             part.training = training
@@ -177,7 +157,7 @@ def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, 
         for path, part in module.named_modules()
     ]
     try:
-        with evaluating(module), torch.no_grad():
+        with evaluating(module), computing():
             module(*inputs[0], **inputs[1])
     finally:
         for hook in hooks:
@@ -195,7 +175,7 @@ def outputs_in_float32(module: torch.nn.Module, run: Run) -> tuple[Any, ...]:
 
     args, kwargs = pytree.tree_map(wide, (run.args, dict(run.kwargs)))
     copied = copy.deepcopy(module).float().eval()
-    with converting("the module in float32", "one that computes"), torch.no_grad():
+    with converting("the module in float32", "one that computes"), computing():
         outputs = copied(*args, **kwargs)
     return tuple(as_array(leaf) for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor))
 

@@ -21,7 +21,7 @@ from ._kinds import Kind
 from ._pt2 import load_program
 from ._quiet import converting, step
 from ._torch_errors import translating
-from ._torch_export import Exported, Shapes, export
+from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_lines import shorten_lines
 from ._torch_names import modules_of, name_dimensions, name_parameters
@@ -35,9 +35,9 @@ from ._torch_run import (
     on,
     outputs_in_float32,
     outputs_of_modules,
-    tensors,
 )
 from ._torch_script import unscripted
+from ._torch_tensors import computing, plain_attention, refuse_without_values, tensors
 from ._trace import Parameters, tie
 
 if TYPE_CHECKING:
@@ -83,39 +83,19 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) ->
         raise ConversionError(
             f"{where}: expected X, a few samples of its input, got none: a PyTorch module does not say what it takes"
         )
+    refuse_without_values(module, where)
     block = _examples.first_block(X)
     subject = Subject(module=module, original=module, where=where)
     with evaluating(module):
         if isinstance(module, torch.jit.ScriptModule):
             made, block = unscripted(module, tensors(block, module), where)
             subject = dataclasses.replace(subject, module=made)
-        found = _exported(subject, block, stated)
+        with plain_attention():
+            found = export(subject, block, stated, partial(_to_onnx, where=where))
     return _finished(found.program, found.model, found.run, found.cautions, module, stated)
 
 
-def _exported(subject: Subject, block: Block, stated: Shapes) -> Exported:
-    """Export the module; one of Hugging Face's once more with plain attention, where its fused one cannot be.
-
-    PyTorch 2.13 cannot write what follows a fused attention with a bias of positions (T5), since it takes the memory
-    layout of its result for another.
-    """
-    translate = partial(_to_onnx, where=subject.where)
-    choose: Any = getattr(subject.module, "set_attn_implementation", None)
-    fused = getattr(getattr(subject.module, "config", None), "_attn_implementation", None)
-    try:
-        return export(subject, block, stated, translate)
-    except ConversionError as error:
-        if choose is None or fused in (None, "eager") or "Cannot view a tensor" not in str(error):
-            raise
-    choose("eager")
-    try:
-        return export(subject, block, stated, translate)
-    finally:
-        choose(fused)
-
-
 def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
-    import torch
     from torch.utils import _pytree as pytree
 
     args, kwargs = program.example_inputs or ((), {})
@@ -134,10 +114,10 @@ def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
         args, kwargs = pytree.tree_unflatten(leaves, program.call_spec.in_spec)
     elif program.example_inputs is None:
         unchecked = ("nothing to compare outputs on: the program has no example",)
-        return _finished(program, _to_onnx(program, where), None, unchecked)
-    with converting(on(where, args, kwargs), "a program that accepts X"), torch.no_grad():
+        return _finished(program, _program_to_onnx(program, where), None, unchecked)
+    with converting(on(where, args, kwargs), "a program that accepts X"), computing():
         outputs = program.module()(*args, **kwargs)
-    return _finished(program, _to_onnx(program, where), Run(args=args, kwargs=kwargs, outputs=outputs), ())
+    return _finished(program, _program_to_onnx(program, where), Run(args=args, kwargs=kwargs, outputs=outputs), ())
 
 
 def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
@@ -146,6 +126,17 @@ def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
     shapes = (_examples.shape_of(inputs.get(str(name))) for name in program.graph_signature.user_inputs)
     size = next((shape[0] for shape in shapes if shape), None)
     return _examples.take(block, size if isinstance(size, int) else min(_examples.samples_in(block) or 1, _COMPARED))
+
+
+def _program_to_onnx(program: ExportedProgram, where: str) -> ir.Model:
+    """Translate a program that the caller exported, with whichever attention they did that."""
+    try:
+        return _to_onnx(program, where)
+    except ConversionError as error:
+        if "Cannot view a tensor" not in str(error):
+            raise
+    with plain_attention():
+        return _to_onnx(program, where)
 
 
 def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:

@@ -1,0 +1,106 @@
+"""Tensors for a module: on the device and of the type of its own, multiplied without shortcuts."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from wua_onnx.errors import ConversionError
+from wua_onnx.running.arrays import as_array
+
+from ._examples import Block
+
+if TYPE_CHECKING:
+    import torch
+    from torch.export import ExportedProgram
+
+
+def tensors(block: Block, owner: torch.nn.Module | ExportedProgram) -> Block:
+    """Return copies of the block's arrays as tensors where the owner's lie, floats in the type of its parameters.
+
+    That is the device of its first parameter, or buffer where it has none. A tensor of the caller's on an accelerator
+    stays there where the owner has tensors on it, or none at all: a module spread over devices takes inputs on several.
+    """
+    import torch
+
+    owned = [*owner.parameters(), *owner.buffers()]
+    devices = list(dict.fromkeys(tensor.device for tensor in owned))
+    floating = next((tensor.dtype for tensor in owned if tensor.is_floating_point()), torch.float32)
+
+    def device_of(value: Any) -> torch.device:
+        given = value.device if isinstance(value, torch.Tensor) else torch.device("cpu")
+        stays = given.type != "cpu" and given in (devices or [given])
+        return given if stays or not devices else devices[0]
+
+    def tensor(value: Any) -> Any:
+        if value is None or isinstance(value, bool | int | float | str):
+            return value
+        try:
+            made = value.detach().clone() if isinstance(value, torch.Tensor) else torch.tensor(as_array(value))
+        except TypeError as error:  # an array of text
+            raise ConversionError(f"X: expected arrays of numbers, got {error}") from None
+        return made.to(device_of(value), floating if made.is_floating_point() else made.dtype)
+
+    return {n: tensor(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(tensor, block))
+
+
+def refuse_without_values(module: torch.nn.Module, where: str) -> None:
+    """Refuse a module with parameters or buffers on the device meta.
+
+    Raises:
+        ConversionError: names them.
+    """
+    named = [*module.named_parameters(), *module.named_buffers()]
+    missing = [path for path, tensor in named if tensor.is_meta]
+    if missing:
+        raise ConversionError(
+            f"{where}: expected weights with values, got {len(missing)} of {len(named)} on the device meta, which "
+            f"have none ({missing[0]!r} first). To try: build the module on another device and load its weights"
+        )
+
+
+@contextlib.contextmanager
+def computing() -> Iterator[None]:
+    """Compute in the body without gradients, and in float32 where it says float32.
+
+    PyTorch convolves on an NVIDIA GPU with mantissas of 11 bits (TF32) unless told otherwise, and multiplies matrices
+    so where `set_float32_matmul_precision` allowed it: not what the network is, and not what onnxruntime does.
+    https://docs.pytorch.org/docs/stable/notes/cuda.html#tensorfloat-32-tf32-on-ampere-and-later-devices
+    """
+    import torch
+
+    backends: Any = torch.backends
+    parts = (backends.cudnn.conv, backends.cudnn.rnn, backends.cuda.matmul, backends.mkldnn.matmul)
+    before = [part.fp32_precision for part in parts]
+    older = None
+    with contextlib.suppress(RuntimeError):  # raised where the caller set `fp32_precision` apart from these
+        older = backends.cudnn.allow_tf32, torch.get_float32_matmul_precision()
+    try:
+        if older is not None:
+            backends.cudnn.allow_tf32 = False
+            torch.set_float32_matmul_precision("highest")
+        else:
+            for part in parts:
+                part.fp32_precision = "ieee"
+        with torch.no_grad():
+            yield
+    finally:
+        if older is not None:
+            backends.cudnn.allow_tf32 = older[0]
+            torch.set_float32_matmul_precision(older[1])
+        for part, precision in zip(parts, before, strict=True):
+            part.fp32_precision = precision
+
+
+@contextlib.contextmanager
+def plain_attention() -> Iterator[None]:
+    """Trace and translate attention in the body as the products that it is, the same both times.
+
+    PyTorch's fused kernels lay their results out in memory in other ways, and which of them it takes can differ between
+    tracing and translating: with a bias that has a gradient (T5, BEiT), what follows would then not fit the layout.
+    """
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    with sdpa_kernel(SDPBackend.MATH):
+        yield
