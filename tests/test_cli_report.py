@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import wua_onnx as wua
+from tests.comparison.made import made
 from tests.small_models import data, mlp
 from wua_onnx._audit_json import UPGRADES
 from wua_onnx.cli import BAD_INPUT, FAILED, FINE, USAGE, main
@@ -122,6 +123,46 @@ def test_what_is_no_audit(text: str, message: str, capsys: Capture) -> None:
     assert message in err
     assert err.startswith("wua-onnx: audit.json: ")
     assert not Path("a.html").exists()
+
+
+def test_a_comparison_is_rendered_like_an_audit(capsys: Capture) -> None:
+    comparison = made()
+    comparison.to_json("diff.json")
+    assert run("diff.json", "--html", "d.html", "--markdown", "d.md", "--json", "e.json", "--csv", "d.csv") == FINE
+    assert capsys.readouterr().err.count("wrote ") == 4
+    assert Path("d.html").read_text(encoding="utf-8").rstrip() == comparison.to_html().rstrip()
+    assert Path("d.md").read_text(encoding="utf-8").rstrip() == comparison.to_markdown().rstrip()
+    assert Path("e.json").read_bytes() == Path("diff.json").read_bytes()
+    rows = list(csv.DictReader(io.StringIO(Path("d.csv").read_text(encoding="utf-8"))))
+    assert [row["status"] for row in rows] == ["same", "changed", "changed", "added", "removed"]
+    assert (rows[1]["weights_before"], rows[1]["weights_after"], rows[3]["name"]) == ("16384", "8192", "")
+    assert run("diff.json") == FINE
+    shown = capsys.readouterr().out
+    comparison.show()
+    assert shown == capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        ({"schema_version": 2}, "a comparison of schema version 1, got 2"),
+        ({"layers": [3]}, "docs/comparison.schema.json"),
+    ],
+    ids=["version", "layers"],
+)
+def test_a_comparison_that_is_none(part: dict[str, Any], message: str, capsys: Capture) -> None:
+    Path("audit.json").write_text(json.dumps(made().to_dict() | part), encoding="utf-8")
+    assert run("audit.json", "--html", "a.html") == BAD_INPUT
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.startswith("wua-onnx: audit.json: ")
+    assert not Path("a.html").exists()
+
+
+def test_a_comparison_is_no_audit() -> None:
+    made().to_json("diff.json")
+    with pytest.raises(wua.WuaError, match="got that of a comparison"):
+        wua.Audit.from_json("diff.json")
 
 
 def test_an_older_version_is_converted_where_there_is_a_way(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

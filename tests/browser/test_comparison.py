@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from selenium import webdriver
 
-from tests.browser.pages import assert_quiet, keep_screenshot, open_page
+from tests.browser.pages import assert_quiet, choose, copied, keep_screenshot, open_page
 from tests.browser.test_accessibility import RUN, axe
+from tests.browser.test_layer_table import TEXTS, click, names
 from tests.browser.test_page import CONTRAST, PAPER
 from tests.comparison.made import harmful, made
+from wua_onnx.report.comparison_page import render_comparison
 
 __all__ = ["axe"]  # a fixture
 
@@ -22,9 +25,45 @@ def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return file
 
 
-def test_no_request_no_error_and_no_script(browser: webdriver.Chrome, page: Path) -> None:
+def test_no_request_and_no_error(browser: webdriver.Chrome, page: Path) -> None:
     assert_quiet(browser, page)
-    assert browser.execute_script("return document.scripts.length") == 0
+
+
+def test_rows_of_the_script_read_like_those_of_the_page(browser: webdriver.Chrome, page: Path) -> None:
+    open_page(browser, page)
+    before = browser.execute_script(TEXTS)
+    choose(browser, "filter", "no layer has this")
+    assert names(browser) == []
+    choose(browser, "filter", "")
+    assert browser.execute_script(TEXTS) == before
+    assert len(before) >= 4 * 10
+
+
+def test_layers_sort_by_what_changed_and_are_filtered(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    (tmp_path / "made.html").write_text(made().to_html(), encoding="utf-8")
+    open_page(browser, tmp_path / "made.html")
+    click(browser, "weights")
+    assert names(browser) == ["stem", "conv2 → features.second", "conv1", "fc2", "fc1"]
+    rows = json.loads(copied(browser, "JSON"))
+    assert [row["weights_before"] for row in rows] == [None, 4608, 144, 320, 16384]
+    assert [row["weights_after"] for row in rows] == [21, 4608, None, 160, 8192]
+    click(browser, "utilization")
+    assert names(browser)[:3] == ["fc1", "fc2", "conv2 → features.second"]
+    choose(browser, "pick", "removed")
+    assert names(browser) == ["conv1"]
+
+
+def test_a_thousand_layers_are_all_in_the_page(browser: webdriver.Chrome, tmp_path: Path) -> None:
+    comparison = made().to_dict()
+    comparison["added"] = [{**comparison["added"][0], "name": f"new.{i}", "weights": 1000 - i} for i in range(997)]
+    (tmp_path / "many.html").write_text(render_comparison(comparison), encoding="utf-8")
+    open_page(browser, tmp_path / "many.html")
+    assert not browser.find_element("id", "layer-rest").is_displayed()
+    choose(browser, "filter", "new.99")
+    assert names(browser) == ["new.99", *(f"new.{i}" for i in range(990, 997))]
+    click(browser, "weights")
+    click(browser, "weights")
+    assert names(browser) == [*(f"new.{i}" for i in range(996, 989, -1)), "new.99"]
 
 
 @pytest.mark.parametrize("width", [360, 390, 768, 1280])

@@ -20,6 +20,7 @@ from wua_onnx.comparison import Comparison
 from wua_onnx.errors import OutputError, WuaError
 from wua_onnx.report.comparison import comparison_markdown, print_comparison
 from wua_onnx.report.comparison_page import render_comparison, render_comparison_inline
+from wua_onnx.report.html import script
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "comparison.schema.json").read_text(encoding="utf-8"))
 Golden = Callable[[str, str], None]
@@ -73,12 +74,15 @@ def test_layers_by_name_are_changed_renamed_added_and_removed() -> None:
     assert metrics <= set(first.figures)
 
 
-def test_the_page_needs_nothing_and_runs_nothing() -> None:
+def test_the_page_needs_nothing_and_runs_only_its_own_script() -> None:
     page = Page(made().to_html())
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "iframe", "img", "object"})
+    assert {tag for tag, _ in page.tags}.isdisjoint({"iframe", "img", "object"})
     [policy] = [a["content"] or "" for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy"]
-    assert policy.startswith("default-src 'none'; style-src")
-    assert "script" not in policy
+    assert policy.startswith(f"default-src 'none'; script-src '{script('comparison.js')['script_hash']}'; style-src")
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [
+        {"type": "text/plain", "id": "layer-data"},
+        {},
+    ]
     ids = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
     links = {(a["href"] or "") for _, a in page.tags if "href" in a} - {"data:,"}
     assert links == {"#verdict", "#figures", "#outputs", "#layers", "#method"}

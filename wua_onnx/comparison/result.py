@@ -98,7 +98,7 @@ class Comparison:
 
     def to_pandas(self) -> Any:
         """Return a data frame with a row a layer, changed, added or removed; MissingDependency without pandas."""
-        from wua_onnx.report.comparison_page import comparison_frame
+        from wua_onnx.report.comparison_frame import comparison_frame
 
         return comparison_frame(self.to_dict())
 

@@ -38,6 +38,7 @@ class ChangeRow:
         before, after, change: as text; empty where there is none.
         tone: "good", "poor", "none" where nothing changed, or empty where a change is neither.
         shares: both as percentages of a whole, where they are shares.
+        numbers: both as `factor` has them, where they can be subtracted.
     """
 
     name: str
@@ -47,6 +48,7 @@ class ChangeRow:
     change: str
     tone: str
     shares: tuple[float, float] | None = None
+    numbers: tuple[float | None, float | None] = (None, None)
 
     @property
     def line(self) -> str:
@@ -72,6 +74,7 @@ def change_row(delta: Json) -> ChangeRow:
         change=_change(delta, known[0], known[1]),
         tone=_tone(name, known[0], known[1], delta.get("ratio")),
         shares=_bar(name, known[0], known[1]),
+        numbers=(n.factor(before), n.factor(after)) if n.comparable([before or 0, after or 0]) else (None, None),
     )
 
 

@@ -51,6 +51,20 @@ class LayerChange:
         """Return a figure before and after."""
         return self.figures[name].line if name in self.figures else NOTHING
 
+    def difference(self, name: str) -> float | None:
+        """Return a figure after, less that before; None where this cannot be said."""
+        before, after = self.figures[name].numbers if name in self.figures else (None, None)
+        if self.status in ("added", "removed") and name in _SIZES:
+            return (after or 0.0) - (before or 0.0)
+        return None if before is None or after is None else after - before
+
+    def step(self, name: str) -> str:
+        """Return the difference of a count, or the change in percent where it is none."""
+        row, difference = self.figures.get(name), self.difference(name)
+        if row is None or difference is None or "·" in row.line:
+            return self.change(name)
+        return f"{difference:+,.0f}" if difference else "0"
+
     def change(self, name: str) -> str:
         """Return the change of a figure."""
         return (self.figures[name].change if name in self.figures else "") or NOTHING
@@ -153,9 +167,10 @@ def _lone(layer: Json, status: str) -> LayerChange:
             row,
             before=row.before if "before" in sides else "",
             after=row.after if "after" in sides else "",
-            change=f"{sign}{row.after}" if name in ("weights", "macs") else "",
+            change=f"{sign}{row.after}" if name in _SIZES else "",
             tone="",
             shares=None,
+            numbers=(row.numbers[0] if "before" in sides else None, row.numbers[1] if "after" in sides else None),
         )
         for name, row in rows.items()
         if layer[name] is not None
@@ -165,7 +180,8 @@ def _lone(layer: Json, status: str) -> LayerChange:
     )
 
 
-_LONE = ("weights", "neurons", "macs", "utilization")
+_SIZES = ("weights", "macs")
+_LONE = (*_SIZES, "neurons", "utilization")
 
 
 def _output(one: Json) -> OutputRow:

@@ -53,8 +53,7 @@ def render(audit: Mapping[str, Any]) -> str:
         importance=importance_view(audit),
         activations=activations_view(audit),
         css=asset("report.css"),
-        script=asset("report.js"),
-        script_hash=_hash(asset("report.js")),
+        **script("audit.js"),
         most=MODULES_SHOWN,
     )
 
@@ -78,7 +77,7 @@ def environment() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=_unbroken,
+        finalize=unbroken,
     )
     environment.filters["breakable"] = _breakable
     return environment
@@ -89,7 +88,7 @@ def _breakable(name: str) -> Markup:
     return Markup(".<wbr>").join(name.split("."))
 
 
-def _unbroken(value: Any) -> Any:
+def unbroken(value: Any) -> Any:
     """Return plain text with a space that does not break between a number and its unit."""
     return _UNIT.sub("\u00a0", value) if type(value) is str else value
 
@@ -98,6 +97,13 @@ def _unbroken(value: Any) -> Any:
 def asset(name: str) -> Markup:
     """Return the style sheet or the script, which are the project's own and hold nothing of a model."""
     return Markup(files("wua_onnx.templates").joinpath(name).read_text(encoding="utf-8"))
+
+
+@cache
+def script(own: str) -> dict[str, str]:
+    """Return the script of a page, what pages share and its own, and what the content-security policy calls it."""
+    text = Markup('"use strict";\n(() => {\n' + "\n".join(map(str, (asset("page.js"), asset(own)))) + "})();")
+    return {"script": text, "script_hash": _hash(text)}
 
 
 @cache

@@ -17,14 +17,15 @@ from markupsafe import Markup
 
 from wua_onnx._text import visible
 from wua_onnx.report import numbers as n
-from wua_onnx.report.rows import LayerRow, first_criterion
+from wua_onnx.report.rows import LayerRow, first_criterion, place
 
 Json = Mapping[str, Any]
 
 _METRICS = ("utilization", "redundancy", "gini")
 # What is copied and downloaded of each layer; `cumulative` is worked out in the page.
 EXPORTED = (
-    "name", "kind", "operator", "shape", "activation", "module", "weights", "effective", "macs", "share", "cumulative",
+    "name", "kind", "operator", "shape", "activation", "module", "module_class", "source",
+    "weights", "effective", "macs", "share", "cumulative",
     "utilization", "untrained_utilization", "redundancy", "untrained_redundancy", "gini", "untrained_gini", "coverage",
     "untrained_coverage", "dead", "neurons", "notes",
 )  # fmt: skip
@@ -56,6 +57,8 @@ def layer_columns(audit: Json, rows: Sequence[LayerRow]) -> dict[str, Any]:
         "shape": [row.shape for row in rows],
         "activation": [row.activation for row in rows],
         "module": [row.module for row in rows],
+        "module_class": [visible(layer.get("module_class") or "") for layer in layers],
+        "source": [place(layer.get("source") or "") for layer in layers],
         "notes": [" · ".join(row.notes) for row in rows],
         "macs_text": [
             row.macs if isinstance(layer["macs"], Mapping) else "" for row, layer in zip(rows, layers, strict=True)
@@ -65,10 +68,12 @@ def layer_columns(audit: Json, rows: Sequence[LayerRow]) -> dict[str, Any]:
     return {
         "model": visible(audit["model"]["name"]),
         "criterion": visible(next(iter(audit["settings"]["criterion"]), "")),
+        "searched": ("name", "kind", "operator", "activation", "module", "module_class", "source"),
+        "picked": "kind",
         "cumulated": cumulated(layers),
         "exported": EXPORTED,
         "numbers": numbers,
-        "texts": {name: _coded(column) for name, column in texts.items()},
+        "texts": {name: coded(column) for name, column in texts.items()},
         "histogram": ["".join(_digit(height) for height in row.spark_heights) for row in rows],
         "ends": [_ends(layer) for layer in layers],
         "lorenz": [[_rounded(x, 4) for x in first_criterion(layer).get("lorenz") or ()] for layer in layers],
@@ -96,7 +101,8 @@ def embedded(columns: Json) -> Markup:
     return Markup(base64.b64encode(zlib.compress(text.encode(), 9)).decode())
 
 
-def _coded(column: Sequence[str]) -> Json:
+def coded(column: Sequence[str]) -> Json:
+    """Return a column of texts, as distinct words and where they stand if that is shorter."""
     words = list(dict.fromkeys(column))
     if len(words) * 2 > len(column):
         return {"words": list(column), "at": None}

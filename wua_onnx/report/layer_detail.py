@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from wua_onnx.report import numbers as n
 from wua_onnx.report.layer_charts import histogram_svg, lorenz_svg
 from wua_onnx.report.layer_pictures import Pictures
 from wua_onnx.report.method import Fact
-from wua_onnx.report.rows import first_criterion, shape
+from wua_onnx.report.rows import first_criterion, place, shape
 from wua_onnx.report.small_table import Table
 
 Json = Mapping[str, Any]
@@ -84,17 +83,12 @@ def _neurons(layer: Json) -> str:
     return "channel" if "conv" in layer["kind"] else "neuron"
 
 
-def _place(source: str) -> str:
-    """Return the file and line without most of the path: a page that is sent around tells nothing of its author."""
-    return "/".join(re.split(r"[/\\]", source)[-2:])
-
-
 def _facts(layer: Json, word: str) -> Iterator[Fact]:
     mean = layer.get("mean_activation") or {}
     facts = [
         ("operator", visible(layer["op"])),
         ("class of its module", visible(layer.get("module_class") or "")),
-        ("called at", visible(_place(layer.get("source") or ""))),
+        ("called at", place(layer.get("source") or "")),
         ("weight", visible(layer.get("weight", ""))),
         ("shape, type", f"{shape(layer['weight_shape'])} {visible(layer.get('dtype') or '').lower()}"),
         (f"{word}s", f"{n.count(layer['neurons'])}, along axis {n.count(layer['neuron_axis'])}"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -100,6 +101,11 @@ def first_criterion(layer: Json) -> Json:
     """Return what the first criterion of the audit says of a layer; empty where it says nothing."""
     found: Json = next(iter(layer["criteria"].values()), {})
     return found
+
+
+def place(source: str) -> str:
+    """Return the file and line without most of the path: a page that is sent around tells nothing of its author."""
+    return visible("/".join(re.split(r"[/\\]", source)[-2:]))
 
 
 def modules_of(cost: Json) -> dict[str, str]:
