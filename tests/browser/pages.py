@@ -63,7 +63,8 @@ def many(rows: int) -> dict[str, Any]:
     for index in range(rows):
         layer = json.loads(json.dumps(models[index % len(models)]))
         name = f"block.{index // 7}.part{index % 7}"
-        layer.update(name=name, nodes=[f"n{index}"], weights=draw.randrange(1000, 10**7), macs=draw.randrange(10**9))
+        layer.update(name=name, module_class=f"net.Part{index % 7}", source=f"/home/me/net/part.py:{index}")
+        layer.update(nodes=[f"n{index}"], weights=draw.randrange(1000, 10**7), macs=draw.randrange(10**9))
         metrics = next(iter(layer["criteria"].values()))["metrics"]
         metrics.update(utilization=draw.random(), gini=draw.random(), effective=layer["weights"] * draw.random())
         audit["layers"].append(layer)

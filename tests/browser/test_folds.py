@@ -35,6 +35,10 @@ def test_deep_links_open_the_layer(browser: webdriver.Chrome, folder: Path, inde
     name = f"block.{index // 7}.part{index % 7}"
     assert part.find_element(By.TAG_NAME, "summary").text.startswith(name)
     assert len(part.find_elements(By.CSS_SELECTOR, "svg.chart")) >= 1
+    facts = part.find_element(By.CSS_SELECTOR, ".facts").text
+    assert f"net.Part{index % 7}" in facts
+    assert f"net/part.py:{index}" in facts
+    assert "/home" not in facts
 
 
 def test_a_name_in_the_table_leads_to_its_details_again_and_again(browser: webdriver.Chrome, folder: Path) -> None:
