@@ -98,7 +98,7 @@ def test_hostile_names_come_back_as_text(browser: webdriver.Chrome, page: Path, 
     assert max(len(row["name"]) for row in rows) < 1_000
     weights = [layer["weights"] for layer in many(len(NAMES))["layers"]]
     assert [int(row["weights"]) for row in rows] == weights
-    assert {len(row) for row in rows} == {22}
+    assert {len(row) for row in rows} == {24}
 
 
 def test_a_file_is_named_after_the_model_and_nothing_else(browser: webdriver.Chrome, page: Path) -> None:
