@@ -27,6 +27,7 @@ class Traced:
         outputs: the author's names of the outputs, in order; empty where there are none.
         holder: what owns the variables; they live as long as it does.
         sizes: the name and the shape of the tensor that each layer makes, by the layer's path, where it is known.
+        reads: the path of the variable that an operator reads, by the operator's name, where the graph shows it.
     """
 
     function: Any
@@ -35,6 +36,7 @@ class Traced:
     outputs: tuple[str, ...] = ()
     holder: Any = None
     sizes: Mapping[str, tuple[str, tuple[int | None, ...]]] = field(default_factory=dict)
+    reads: Mapping[str, str] = field(default_factory=dict)
 
 
 def from_saved_model(folder: Path, signature: str | None = None) -> Traced:
@@ -151,4 +153,19 @@ def traced(function: Any, holder: Any = None) -> Traced:
     variables = tuple((variable.name.removesuffix(":0"), variable) for variable in function.variables)
     made = function.structured_outputs
     outputs = tuple(sorted(made)) if isinstance(made, dict) else ()
-    return Traced(function=function, specs=tuple(specs), variables=variables, outputs=outputs, holder=holder)
+    return Traced(
+        function=function,
+        specs=tuple(specs),
+        variables=variables,
+        outputs=outputs,
+        holder=holder,
+        reads=_reads(function, variables),
+    )
+
+
+def _reads(function: Any, variables: tuple[tuple[str, Any], ...]) -> dict[str, str]:
+    """Return the path of the variable that each operator reads; those inside of called functions are not seen."""
+    handles = {id(variable.handle): path for path, variable in variables if hasattr(variable, "handle")}
+    captured = {placeholder.name: handles.get(id(tensor)) for tensor, placeholder in function.graph.captures}
+    reading = (op for op in function.graph.get_operations() if op.type == "ReadVariableOp")
+    return {str(op.name): path for op in reading if (path := captured.get(op.inputs[0].name)) is not None}

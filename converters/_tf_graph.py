@@ -19,6 +19,7 @@ from ._quiet import converting, step
 from ._tf_functions import Traced
 from ._tf_import import import_package
 from ._tf_order import restore_order
+from ._tf_patches import patched
 from ._upcast import upcast
 
 OPSET = 18  # the newest that tf2onnx 1.17 writes
@@ -62,8 +63,7 @@ def translate(traced: Traced, where: str) -> Translated:
     source = SimpleNamespace(get_concrete_function=lambda *_: traced.function)
     with (
         converting(where, "operators that ONNX can express"),
-        _numpy_product(),
-        _transposes_kept(),
+        patched(traced.reads),
         _frozen() as frozen,
     ):
         proto, storage = tf2onnx.convert.from_function(
@@ -175,35 +175,6 @@ def _frozen() -> Iterator[list[Any]]:
         yield found
     finally:
         loader.from_function = freeze
-
-
-@contextlib.contextmanager
-def _numpy_product() -> Iterator[None]:
-    """Give NumPy 2 back the alias `product`, which tf2onnx 1.17 still uses for large models."""
-    missing = not hasattr(np, "product")
-    if missing:
-        vars(np)["product"] = np.prod
-    try:
-        yield
-    finally:
-        if missing:
-            vars(np).pop("product", None)
-
-
-@contextlib.contextmanager
-def _transposes_kept() -> Iterator[None]:
-    """Keep tf2onnx from writing a Transpose of axes of length 1 as a Reshape.
-
-    It takes the new shape from what it noted of the input, which is wrong behind a LayerNormalization of images of a
-    single pixel: the last stage of ConvNeXt at 32 pixels became (batch, 1, channels, 1).
-    """
-    optimizer = import_package("tf2onnx.optimizer.transpose_optimizer").TransposeOptimizer
-    replace = optimizer.post_optimize_action
-    optimizer.post_optimize_action = lambda _: None
-    try:
-        yield
-    finally:
-        optimizer.post_optimize_action = replace
 
 
 def _restore_weights(model: ir.Model, data: dict[str, bytes]) -> None:

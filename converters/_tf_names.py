@@ -7,27 +7,24 @@ become `dense_1/MatMul` and `dense_1/kernel`.
 
 from __future__ import annotations
 
-import itertools
-import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
-from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from ._base import Module
-from ._trace import Parameters
+from ._tf_parameters import Variables, origin, paths_by_value, paths_read
 
-Variables = Sequence[tuple[str, Any]]
 _CALL = "StatefulPartitionedCall"  # the scope that a loaded signature wraps around everything
 _READ = re.compile(r"/[^/]+/ReadVariableOp.*$")  # how the weight of `dense` is named: dense/Cast/ReadVariableOp
 _NUMBER = re.compile(r"_\d+$")
 
 
-def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> dict[str, str]:
+def rename(
+    model: ir.Model, scopes: Mapping[str, str], variables: Variables, reads: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """Rename nodes and initializers in place; return the layer of each weight by its new name.
 
     A layer that owns several weights gives `layer.parameter` for each.
@@ -36,21 +33,26 @@ def rename(model: ir.Model, scopes: Mapping[str, str], variables: Variables) -> 
         model: what tf2onnx wrote.
         scopes: the path of layer names for each name scope, the empty path for the model's own.
         variables: (path, variable) of the model's parameters.
+        reads: the path of the variable that an operator of TensorFlow reads, by its name, where that is known.
     """
-    paths = _paths_by_value(model, variables)
     taken = {str(node.name) for node in model.graph.all_nodes()}
     runs_in: dict[ir.Node, str | None] = {}
     for node in model.graph.all_nodes():
         runs_in[node], new = _relative(str(node.name), scopes)
         if new != node.name:
             node.name = _unused(new, taken)
+    used_in = {
+        name: _relative(origin(name), scopes)[0] or next((runs_in[user] for user in value.consumers()), None) or ""
+        for name, value in model.graph.initializers.items()
+    }
+    paths = paths_by_value(model, variables, used_in) | paths_read(model, variables, reads or {})
     taken = {str(value.name) for value in _values(model)}
     owners: dict[str, tuple[str, str]] = {}
     known = {path for path in scopes.values() if path}
     own = {path for path, _ in variables}
     joined = {name for name, path in paths.items() if path not in own}
     for old, value in list(model.graph.initializers.items()):
-        layer, new = _relative(old, scopes)
+        layer, new = _relative(origin(old), scopes)
         parameter = paths.get(old, "").rpartition("/")[2]
         if parameter and old in joined:
             layer = _layer_of(paths[old], known)
@@ -131,33 +133,6 @@ def _layer_of(path: str, known: Set[str]) -> str | None:
     return next((found for start, end in ends if (found := "/".join(parts[start:end])) in known), None)
 
 
-def _paths_by_value(model: ir.Model, variables: Variables) -> dict[str, str]:
-    """Return the path of the variable that each initializer holds, by its name.
-
-    Values that several variables share (zeros, ones) tell nothing and are left out.
-    """
-    of_path = dict(variables)
-    sizes = {path: math.prod(variable.shape) for path, variable in variables}
-    parameters = Parameters(sizes, lambda path: np.asarray(of_path[path].numpy()))
-    found = {}
-    for name, value in model.graph.initializers.items():
-        if value.const_value is not None and len(value.const_value.shape) > 0:
-            array = value.const_value.numpy()
-            path = parameters.named(array) or (_joined(parameters.parts(array)) if array.ndim > 2 else None)
-            if path is not None:
-                found[name] = path
-    return found
-
-
-def _joined(paths: list[str]) -> str | None:
-    """Return the path of parameters that became one: `both/kernel` for those of `both/forward` and `both/backward`."""
-    if len(set(paths)) < 2:
-        return paths[0] if paths else None
-    split = [path.split("/") for path in paths]
-    common = [same[0] for same in itertools.takewhile(lambda same: len(set(same)) == 1, zip(*split, strict=False))]
-    return "/".join([*common, split[0][-1]]) if common else paths[0]
-
-
 def scopes_of_variables(model: ir.Model, variables: Variables) -> dict[str, str]:
     """Return the path of layer names for name scopes, guessed from the paths of the variables used in them.
 
@@ -165,7 +140,7 @@ def scopes_of_variables(model: ir.Model, variables: Variables) -> dict[str, str]
     `blk/dense_1/kernel`. What stands before the path belongs to the model as a whole.
     """
     layers = {path.rpartition("/")[0] for path, _ in variables} - {""}
-    by_value = _paths_by_value(model, variables)
+    by_value = paths_by_value(model, variables)
     scopes: dict[str, str] = {}
     names = [(str(node.name), "") for node in model.graph.all_nodes()]
     names += [(name, by_value.get(name, "").rpartition("/")[0]) for name in model.graph.initializers]

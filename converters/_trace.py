@@ -43,7 +43,7 @@ class Parameters:
             return None
         wanted = _print(array)
         found = [path for path in self._of_size.get(array.size, ()) if self._print_of(path) == wanted]
-        own = [path for path in found if near and path.startswith(near)]
+        own = [path for path in found if near and (path.startswith(near) or f"/{near}/" in f"/{path}")]
         return found[0] if len(found) == 1 else own[0] if len(own) == 1 else None
 
     def stacked(self, array: Array, near: str = "") -> str | None:

@@ -127,7 +127,7 @@ def _draft(
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)
         if translated.frozen is not None:
             sizes, layers_run = layers_made(translated.frozen, traced, scopes_found, arrays, where)
-    layers = rename(model, scopes_found if scopes is None else scopes, traced.variables)
+    layers = rename(model, scopes_found if scopes is None else scopes, traced.variables, traced.reads)
     check_operators(model, where)
     try:
         outputs = _run(traced, arrays, where)

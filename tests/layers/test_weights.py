@@ -256,6 +256,7 @@ DECLINED: dict[str, tuple[str, dict[str, Any], str]] = {
         "Einsum: its equation takes",
     ),
     "a scale": ('y = Einsum<equation = "abc, c -> abc">(x, w)', {"w": rand(5)}, "Einsum: a constant scale"),
+    "multiples": ('y = Einsum<equation = "abc, d -> abcd">(x, w)', {"w": rand(5)}, "Einsum: a constant scale"),
     "computed": ("t = Exp(w) y = MatMul(x, t)", {"w": W}, "MatMul: computed from constants by Exp"),
     "another domain's operator": (
         "t = my.Transpose(w) y = MatMul(x, t)",

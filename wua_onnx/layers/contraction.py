@@ -101,8 +101,8 @@ def constant_use(node: NodeView, which: int, source: WeightSource, terms: Terms,
     sizes = dict(zip(weight, source.shape, strict=True))
     neurons = [letter for letter in weight if letter in output and (sizes[letter] != 1 or letter not in shared)]
     inputs = [letter for letter in weight if letter not in neurons]
-    if not any(letter in shared and letter not in output for letter in inputs) and set(neurons) <= shared:
-        return "a constant scale"
+    if not any(letter in shared and letter not in output for letter in inputs):
+        return "a constant scale"  # nothing is summed: of its neurons, or a table of multiples (rotary angles)
     order = [weight.index(letter) for letter in (*inputs, *neurons)]
     several = [math.prod(sizes[letter] for letter in letters) for letters in (inputs, neurons)]
     return Use(

@@ -1,0 +1,82 @@
+"""Keras's weights in ONNX: each once, in its author's shape and under its author's name, whatever its values."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+import wua_onnx as wua
+from wua_onnx.converters import to_onnx
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import keras
+
+layers = keras.layers
+Array = np.ndarray[Any, Any]
+
+
+def samples(*shape: int) -> Array:
+    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+
+
+def weights(path: Path) -> dict[str, tuple[int, ...]]:
+    return {i.name: tuple(i.dims) for i in onnx.load(path).graph.initializer if i.dims}
+
+
+def heads() -> Any:
+    """An attention's projections of sequences of any length, for which Keras knows no way but TensorFlow's Einsum."""
+    x = keras.Input((None, 6), name="x")
+    split = layers.EinsumDense("bqm,muh->bquh", output_shape=(None, 2, 5), name="query")(x)
+    return keras.Model(x, layers.EinsumDense("bquh,uhm->bqm", output_shape=(None, 3), name="merge")(split))
+
+
+def test_an_einsum_keeps_its_kernel_and_costs_what_it_multiplies(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    converted = to_onnx(heads(), tmp_path / "m.onnx", samples(9, 7, 6))
+    assert {"query/kernel": (6, 2, 5), "merge/kernel": (2, 5, 3)}.items() <= weights(converted.path).items()
+    assert converted.layer_names == {"query/kernel": "query", "merge/kernel": "merge"}
+    report = wua.cost(converted.path, dims={"x": (1, 7, 6)})
+    assert report.macs == 7 * 6 * 10 + 7 * 10 * 3
+
+
+def fresh() -> Any:
+    """Equal biases, and two kernels that one seeded initializer makes equal.
+
+    No biases of zeros: TensorFlow itself leaves out what adds nothing.
+    """
+    same: Any = {"kernel_initializer": keras.initializers.RandomNormal(seed=0), "bias_initializer": "ones"}
+    parts = [layers.Dense(5, **same, activation="relu", name=name) for name in ("a", "b")]
+    norm = layers.LayerNormalization(
+        name="norm", beta_initializer="ones", gamma_initializer=keras.initializers.Constant(2.0)
+    )
+    last = [norm, layers.Dense(5, bias_initializer="ones", name="c")]
+    return keras.Sequential([keras.Input((5,), name="x"), *parts, *last])
+
+
+FRESH = {"a/kernel", "a/bias", "b/kernel", "b/bias", "norm/gamma", "norm/beta", "c/kernel", "c/bias"}
+
+
+@pytest.mark.parametrize("form", ["model", "SavedModel"])
+def test_weights_of_equal_values_stay_apart_and_bear_their_names(tmp_path: Path, form: str) -> None:
+    given: Any = fresh()
+    if form == "SavedModel":
+        for number, layer in enumerate(given.layers[:2]):  # nothing else tells these kernels apart in that form
+            layer.kernel.assign(layer.kernel * (number + 1))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy
+            given.export(tmp_path / "saved", verbose=False)
+        given = tmp_path / "saved"
+    found = weights(to_onnx(given, tmp_path / "m.onnx", samples(9, 5)).path)
+    assert set(found) >= FRESH
+
+
+def test_a_layer_that_runs_twice_has_its_weights_once(tmp_path: Path) -> None:
+    x, shared = keras.Input((5,), name="x"), layers.Dense(5, bias_initializer="ones", name="shared")
+    found = weights(to_onnx(keras.Model(x, shared(shared(x))), tmp_path / "m.onnx", samples(9, 5)).path)
+    assert sorted(found) == ["shared/bias", "shared/kernel"]
