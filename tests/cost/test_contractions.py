@@ -10,8 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from wua_onnx.cost import count
+from wua_onnx.errors import ShapeError
+from wua_onnx.model import load
+
 from .counting import counted, scalars
-from .nodes import cost_of, figures
+from .nodes import cost_of, figures, one_node
 
 
 def convolution(
@@ -148,3 +152,18 @@ def test_einsum_of_three_from_the_left() -> None:
 )
 def test_einsum_of_one(equation: str, shape: tuple[int, ...], adds: int) -> None:
     assert figures(cost_of("Einsum", shape, equation=equation)) == +Counter(add=adds)
+
+
+def test_filters_and_grids_of_free_sizes_are_counted_by_what_is_known() -> None:
+    """Channels by the weight, the window by the attribute, the axes of a grid by the image."""
+    sizes = {"n": 2, "c": 6, "h": 5, "k": 3}
+    free = count(load(one_node("Conv", ("n", "c", "h", 7), (4, 3, "k", "k"), group=2, kernel_shape=[3, 3])))
+    bound = count(load(one_node("Conv", (2, 6, 5, 7), (4, 3, 3, 3), group=2, kernel_shape=[3, 3])))
+    assert free.is_exact
+    assert free.at({name: sizes[name] for name in free.symbols}).macs == bound.macs
+    grid = cost_of("GridSample", (2, 3, 5, 7), (2, 4, 6, "axes"), mode="linear", opset=22)
+    assert grid.cost.mul == cost_of("GridSample", (2, 3, 5, 7), (2, 4, 6, 2), mode="linear", opset=22).cost.mul != 0
+    with pytest.raises(ShapeError, match=r"coordinates of the grid: expected 2, got 3"):
+        cost_of("GridSample", (2, 3, 5, 7), (2, 4, 6, 3), opset=22)
+    with pytest.raises(ShapeError, match=r"kernel_shape: expected \(3, 3\), got \(3, 5\)"):
+        cost_of("Conv", (2, 6, 7, 7), (4, 3, 3, 5), group=2, kernel_shape=[3, 3])

@@ -142,6 +142,14 @@ def test_resize(mode: str, neighbours: int, sizes: tuple[int, ...], axes: int) -
     assert figures(node) == ticks
 
 
+def test_a_free_size_that_meets_a_fixed_one_is_an_estimate() -> None:
+    """Height and width are taken to change, batch and channels are not."""
+    free = cost_of("Resize", ("batch", "c", "h", 5), None, None, np.array((1, 2, 6, 10)), mode="linear")
+    bound = cost_of("Resize", (1, 2, 3, 5), None, None, np.array((1, 2, 6, 10)), mode="linear")
+    assert figures(free) == figures(bound)
+    assert (free.verdict, bound.verdict) == (Verdict.ESTIMATE, Verdict.COUNTED)
+
+
 def test_a_kernel_that_antialias_stretches_is_an_estimate() -> None:
     """Half the height: 4 neighbours along it instead of 2; twice the width: 2 as ever."""
 

@@ -124,6 +124,28 @@ def test_slices_from_the_end(starts: list[int], ends: list[int], axes: list[int]
             assert at(loaded, sizes) == ran(proto, sizes)
 
 
+# Between numbers, on an axis that may be shorter.
+SHORTER = [(0, 5, 1), (2, 5, 1), (1, 100, 1), (0, 6, 4), (3, 6, 2), (0, 1, 1)]
+
+
+@pytest.mark.parametrize(("start", "end", "step"), SHORTER)
+def test_a_slice_that_may_reach_beyond_the_axis(start: int, end: int, step: int) -> None:
+    slicing = node("Slice", ["x", "starts", "ends", "axes", "steps"], ["y"])
+    proto = model([slicing], {"x": ["batch", "seq", 8]}, starts=[start], ends=[end], axes=[1], steps=[step])
+    for sizes in SIZES:
+        assert at(load(proto), sizes) == ran(proto, sizes)
+
+
+def test_a_slice_of_one_element_and_of_sizes_that_nothing_tells_is_taken_to_be_there() -> None:
+    """A model without its first token has no meaning; and a symbol that nobody can bind would say less than 5."""
+    first = node("Slice", ["x", "zero", "one", "one"], ["y"])
+    loaded = load(model([first], {"x": ["batch", "seq", 8]}, zero=[0], one=[1]))
+    assert loaded.shape(loaded.ir_model.graph.outputs[0])[1] == 1  # type: ignore[index] # a shape there is
+    nodes = [node("NonZero", ["x"], ["found"]), node("Slice", ["found", "zero", "five", "one"], ["y"])]
+    loaded = load(model(nodes, {"x": ["batch", "seq"]}, zero=[0], five=[5], one=[1]))
+    assert loaded.shape(loaded.ir_model.graph.outputs[0]) == (2, 5)
+
+
 def test_an_axis_that_is_counted_by_a_remainder() -> None:
     """`unflatten` as TorchScript writes it: the axes before the last by `(2 + 3) % 3`."""
     nodes = [

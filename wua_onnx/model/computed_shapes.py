@@ -141,10 +141,14 @@ def _sliced(ctx: Any, node: ir.Node) -> None:
         return
     dims = list(output.shape)
     for axis, (whole, found) in enumerate(zip(data.shape, output.shape, strict=True)):
+        cut = cuts.get(axis, (0, _FAR, 1))
+        if cut is None:
+            continue
         if isinstance(found, ir.SymbolicDim) and ctx.is_generated_symbol(found.value):
-            cut = cuts.get(axis, (0, _FAR, 1))
-            length = _between(ctx, whole, *cut) if cut is not None else None
-            dims[axis] = found if length is None else length
+            length = _between(ctx, whole, *cut)
+        else:
+            length = _up_to(ctx, whole, *cut)
+        dims[axis] = found if length is None else length
     output.shape = ir.Shape(dims)
 
 
@@ -182,6 +186,21 @@ def _between(ctx: Any, dim: _Dim, start: _Dim, end: _Dim, step: _Dim) -> _Dim | 
     if step == 1 and isinstance(end, ir.SymbolicDim) and _is_size(ctx, start) and _is_size(ctx, end - start):
         return end - start
     return None
+
+
+def _up_to(ctx: Any, dim: _Dim, start: _Dim, end: _Dim, step: _Dim) -> _Dim | None:
+    """Return how long the slice of a free axis between two numbers is, where upstream takes both to lie on the axis.
+
+    So does this for a single element, which the model cannot do without, and for axes of which nothing is known.
+    """
+    if isinstance(dim, int) or not (isinstance(start, int) and isinstance(end, int) and isinstance(step, int)):
+        return None
+    if any(map(ctx.is_generated_symbol, _NAME.findall(dim.value or ""))):
+        return None
+    if not 0 <= start < end - 1 or end >= _FAR or step < 1:
+        return None
+    length = -(-(ir.SymbolicDim(f"Min({end}, {dim})") - start) // step)
+    return length if start == 0 else ir.SymbolicDim(f"Max(0, {length})")
 
 
 def _last(dim: _Dim, start: _Dim) -> _Dim:

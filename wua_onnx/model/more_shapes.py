@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import cache
-from typing import Any, TypeGuard
+from typing import Any
 
 import onnx_ir as ir
 
-from wua_onnx.model import branches
+from wua_onnx.model import branches, quotients, resized_shapes, window_shapes
 
 # Below opset 7 the second operand is broadcast to the first, so that the output has the shape of the first.
 _LIKE_FIRST = ("Add", "Div", "Dropout", "Mul", "Pow", "Sub")
@@ -28,9 +27,6 @@ _MICROSOFT_LIKE_FIRST = (
     *("QOrderedGelu", "QOrderedLayerNormalization", "QOrderedLongformerAttention", "ScaledSiLU"),
 )
 _MICROSOFT_N_COLUMNS = ("MatMulBnb4", "MatMulNBitsMlp")  # as many columns as the attribute N says
-# A quotient of symbols that cancel stays text in their results (`2`), and is taken for a free dimension further on.
-_QUOTIENTS = {"Reshape": 5, "Expand": 8, "ConstantOfShape": 9}
-_MOST_AXES = 64
 _ML_FLOATS_LIKE_FIRST = ("Imputer", "Normalizer", "Scaler")
 
 
@@ -39,10 +35,10 @@ def register() -> None:
     """Add what is missing to the registry of onnx_shape_inference, once."""
     _register_old()
     _register_others()
-    _register_quotients()
     _register_loop()
     _register_integers()
-    branches.register()
+    for module in (quotients, branches, window_shapes, resized_shapes):
+        module.register()
 
 
 def _register_integers() -> None:
@@ -89,69 +85,6 @@ def _without_condition(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[
     return infer
 
 
-def _register_quotients() -> None:
-    from onnx_shape_inference import registry
-
-    for op, since in _QUOTIENTS.items():
-        infer = registry.get("", op, version=since)
-        if infer is not None:
-            infer = _of_symbols(infer) if op == "ConstantOfShape" else infer
-            registry.register("", op, since_version=since)(_with_numbers(infer))
-    product = registry.get("", "ReduceProd", version=1)
-    if product is not None:
-        registry.register("", "ReduceProd", since_version=1)(_with_product(product))
-
-
-def _with_product(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
-    """ReduceProd over a whole shape, as tf2onnx writes it to flatten: its value is their product."""
-
-    def infer(ctx: Any, node: ir.Node) -> None:
-        infer_shape(ctx, node)
-        data = node.inputs[0]
-        dims = ctx.get_symbolic_value(data) if data is not None and data.shape is not None else None
-        if dims and data is not None and len(data.shape or ()) == 1 and _reduces_first(node):
-            ctx.set_symbolic_value(node.outputs[0], [math.prod(dims[1:], start=dims[0])])
-
-    return infer
-
-
-def _reduces_first(node: ir.Node) -> bool:
-    if len(node.inputs) < 2 or node.inputs[1] is None:
-        return _ints(node, "axes") in ([], [0], [-1]) and "noop_with_empty_axes" not in node.attributes
-    axes = ir.convenience.get_const_tensor(node.inputs[1])
-    return axes is not None and axes.numpy().tolist() in ([0], [-1])
-
-
-def _of_symbols(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
-    """ConstantOfShape of a computed shape, as TorchScript writes initial states."""
-
-    def infer(ctx: Any, node: ir.Node) -> None:
-        infer_shape(ctx, node)
-        shape = node.inputs[0]
-        if node.outputs[0].shape is not None or shape is None or shape.shape is None or len(shape.shape) != 1:
-            return
-        dims, rank = ctx.get_symbolic_value(shape), shape.shape[0]
-        if dims is None and isinstance(rank, int) and rank <= _MOST_AXES:
-            dims = [None] * rank
-        node.outputs[0].shape = None if dims is None else ir.Shape(dims)
-
-    return infer
-
-
-def _with_numbers(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
-    def infer(ctx: Any, node: ir.Node) -> None:
-        infer_shape(ctx, node)
-        shape = node.outputs[0].shape
-        if shape is not None and any(_is_number(dim) for dim in shape):
-            node.outputs[0].shape = ir.Shape([int(str(dim.value)) if _is_number(dim) else dim for dim in shape])
-
-    return infer
-
-
-def _is_number(dim: int | ir.SymbolicDim) -> TypeGuard[ir.SymbolicDim]:
-    return isinstance(dim, ir.SymbolicDim) and dim.value is not None and dim.value.isdecimal()
-
-
 def _register_others() -> None:
     from onnx_shape_inference import registry
 
@@ -165,6 +98,9 @@ def _register_others() -> None:
     for (domain, op), function in functions.items():
         if registry.get(domain, op, version=1) is None:
             registry.register(domain, op, since_version=1)(function)
+    unique = registry.get("", "Unique", version=11)
+    if unique is not None:
+        registry.register("", "Unique", since_version=11)(_along_axis(unique))
 
 
 def _register_old() -> None:
@@ -196,6 +132,20 @@ def _like_first_typed_by(index: int) -> Callable[[Any, ir.Node], None]:
         first, model = node.inputs[0], node.inputs[index] if index < len(node.inputs) else None
         if first is not None:
             ctx.set_shape_and_dtype(node.outputs[0], first.shape, model.dtype if model is not None else None)
+
+    return infer
+
+
+def _along_axis(infer_shape: Callable[[Any, ir.Node], None]) -> Callable[[Any, ir.Node], None]:
+    """Unique along an axis keeps the others."""
+
+    def infer(ctx: Any, node: ir.Node) -> None:
+        infer_shape(ctx, node)
+        data, found = node.inputs[0], node.outputs[0].shape
+        if data is not None and data.shape is not None and found is not None and "axis" in node.attributes:
+            dims: list[Any] = list(data.shape)
+            dims[node.attributes["axis"].as_int()] = found[0] if len(found) == 1 else ctx.new_symbolic_dim()
+            node.outputs[0].shape = ir.Shape(dims)
 
     return infer
 

@@ -137,8 +137,8 @@ class NodeView:
         return {name: a.as_graph() for name, a in self.node.attributes.items() if a.type == ir.AttributeType.GRAPH}
 
     def expect(self, what: str, expected: object, got: object) -> None:
-        """Raise ShapeError unless `expected == got` or one of them is symbolic."""
-        if isinstance(expected, d.Expr) or isinstance(got, d.Expr) or expected == got:
+        """Raise ShapeError unless `expected == got`, in tuples element by element, or one of them is symbolic."""
+        if _may_equal(expected, got):
             return
         from wua_onnx.errors import ShapeError
 
@@ -146,3 +146,9 @@ class NodeView:
 
     def __repr__(self) -> str:
         return f"<{self.where}>"
+
+
+def _may_equal(a: object, b: object) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b) and all(map(_may_equal, a, b))
+    return isinstance(a, d.Expr) or isinstance(b, d.Expr) or a == b

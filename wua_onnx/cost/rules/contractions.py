@@ -27,10 +27,11 @@ def conv_macs(node: NodeView, x: int, w: int) -> Dim:
     if kernel:
         node.expect("kernel_shape", tuple(kernel), weight[2:])
     per_group = divides(node.attr("group", 1), data[1])
-    if per_group is None:
+    if per_group is None and (isinstance(data[1], int) or not isinstance(weight[1], int)):
         raise ShapeUnknown("the number of input channels per group is unknown")
-    node.expect("input channels per group", weight[1], per_group)
-    return node.out_size() * product(weight[1:])
+    if per_group is not None:
+        node.expect("input channels per group", weight[1], per_group)
+    return node.out_size() * product((weight[1], *(kernel or weight[2:])))
 
 
 @rule("MatMul")

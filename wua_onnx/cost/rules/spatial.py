@@ -28,10 +28,11 @@ def grid_sample(node: NodeView) -> Cost:
 
     A coordinate becomes a position by ((x + 1) · size − 1) / 2, rounded down. https://onnx.ai/onnx/operators/onnx__GridSample.html
     """
-    axes = node.shape(1)[-1]
-    if not isinstance(axes, int) or not 1 <= axes <= 8:
-        raise ShapeError(f"{node.where}: grid: expected coordinates of 1 to 8 axes, got {axes}")
-    positions = Cost(add=2, mul=1, div=1, compare=1) * node.size(1)
+    axes = len(node.shape(0)) - 2
+    if not 1 <= axes <= 8:
+        raise ShapeError(f"{node.where}: X: expected an image of 1 to 8 axes, got shape {node.shape(0)}")
+    node.expect("coordinates of the grid", axes, node.shape(1)[-1])
+    positions = Cost(add=2, mul=1, div=1, compare=1) * (product(node.shape(1)[:-1]) * axes)
     return positions + interpolated(mode_of(node, "linear"), axes, node.out_size())
 
 
