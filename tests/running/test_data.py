@@ -219,7 +219,7 @@ SHOWN = r"input 'x' float32 \[batch, 3\]"
 REFUSED: dict[str, tuple[Any, str]] = {
     "wrong rank": (np.ones(3, np.float32), SHOWN + r": expected that shape, got float32 \[3\]"),
     "wrong size": (np.ones((7, 5), np.float32), SHOWN + r": expected that shape, got float32 \[7, 5\]"),
-    "integers": (X.astype(np.uint8), rf"{SHOWN}: .* got uint8 \[11, 3\]: convert it with \.astype\('float32'\)"),
+    "integers": (X.astype(np.uint8), rf"{SHOWN}: .* got uint8 \[11, 3\]: convert it with \.astype\('float32'\), scaled"),
     "booleans": (X > 3, SHOWN + ": expected element type float32, got bool"),
     "complex": (X.astype(np.complex64), SHOWN + ": expected element type float32, got complex64"),
     "text": (np.array([["a"] * 3]), SHOWN + ": expected element type float32, got <U1"),
@@ -265,10 +265,13 @@ def test_labels_that_do_not_fit(form: Any, labels: Array) -> None:
 def test_files_that_hold_something_else(tmp_path: Path) -> None:
     (tmp_path / "X.npy").write_bytes(b"PK\x03\x04 no array")
     (tmp_path / "X.csv").write_text("1,2,3")
+    (tmp_path / "folder").mkdir()
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object), allow_pickle=True)
     for name, message in (
         ("X.npy", "expected plain NumPy arrays"),
-        ("X.csv", r"got \.csv"),
+        ("X.csv", r"got \.csv: read it, and write it with numpy\.savez"),
+        ("folder", "got a folder"),
+        ("Y.npy", r"got none; did you mean X\.npy\?"),
         ("objects.npy", "expected plain NumPy"),
     ):
         with pytest.raises(DataError, match=message):

@@ -13,6 +13,7 @@ from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.running.arrays import as_array, fits_type
+from wua_onnx.running.hints import fits, hint
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -94,17 +95,17 @@ def fitting(value: Any, spec: InputSpec) -> Array:
         DataError: shape or element type do not fit, or there is no sample.
     """
     array = as_array(value)
-    got = f"{array.dtype} {list(array.shape)}"
+
+    def got() -> str:
+        return f"{array.dtype} {list(array.shape)}"
+
     if not fits_type(array.dtype, spec.dtype):
-        hint = f": convert it with .astype({spec.dtype.name!r})" if array.dtype.kind in "iufb" else ""
-        raise DataError(f"{spec}: expected element type {spec.dtype}, got {got}{hint}")
-    if spec.dims is not None:
-        fits = len(array.shape) == len(spec.dims) and all(
-            axis == spec.sample_axis or not isinstance(dim, int) or dim == size
-            for axis, (dim, size) in enumerate(zip(spec.dims, array.shape, strict=True))
-        )
-        if not fits:
-            raise DataError(f"{spec}: expected that shape, got {got}")
+        way = f": convert it with .astype({spec.dtype.name!r})" if array.dtype.kind in "iufb" else ""
+        way += ", scaled as in training" if way and array.dtype == np.uint8 else ""
+        raise DataError(f"{spec}: expected element type {spec.dtype}, got {got()}{way}")
+    if spec.dims is not None and not fits(array.shape, spec.dims, spec.sample_axis):
+        way = hint(array.shape, spec.dims, spec.sample_axis)
+        raise DataError(f"{spec}: expected that shape, got {got()}{way}")
     if spec.sample_axis is not None and array.shape[spec.sample_axis] == 0:
-        raise DataError(f"{spec}: expected at least one sample, got {got}")
+        raise DataError(f"{spec}: expected at least one sample, got {got()}")
     return array
