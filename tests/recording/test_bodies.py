@@ -125,3 +125,24 @@ def test_a_branch_inside_of_a_loop() -> None:
     np.testing.assert_allclose(found.layers["w"][0].mean, np.mean(hidden, axis=(0, 1)), rtol=1e-5)
     assert found.layers["w"][0].positions == N * 4
     assert_outputs_stay(proto, feeds)
+
+
+SEQUENCE = """(float[N, 5] x, int64 m) => (float[] y) {
+    empty = SequenceEmpty()
+    parts = Loop(m, , empty) <body = b (int64 i, bool c, seq(float[N, 3]) s) => (bool o, seq(float[N, 3]) n) {
+        o = Identity(c) p = MatMul(x, w) r = Relu(p) n = SequenceInsert(s, r)
+    }>
+    y = ConcatFromSequence<axis = 0>(parts)
+}"""
+
+
+def test_a_loop_that_carries_a_sequence() -> None:
+    """Shape inference takes it for a tensor; PyTorch writes EmbeddingBag so."""
+    proto, x = model(SEQUENCE, {"w": W}), rand(N, 5)
+    body = proto.graph.node[1].attribute[0].g
+    for value in (body.input[2], body.output[1]):
+        value.ClearField("type")
+    feeds = {"x": x, "m": np.array(3)}
+    found = recorded(proto, feeds)
+    np.testing.assert_allclose(found.layers["w"][0].mean, np.maximum(x @ W, 0).mean(0), rtol=1e-5)
+    assert_outputs_stay(proto, feeds)

@@ -30,14 +30,20 @@ def folder_of(model: Model) -> Path | None:
 def forget_shapes(model: ir.Model) -> None:
     """Drop inferred shapes, so that onnxruntime infers its own and never meets generated names inside.
 
-    The counter and the condition of a loop keep theirs: onnxruntime wants to know that they are scalars.
+    The counter and the condition of a loop keep theirs: onnxruntime wants to know that they are scalars. Where there
+    are sequences, loops lose their types, too: inference takes a sequence that one carries for a tensor.
     """
-    bodies = [node.attributes["body"].as_graph() for node in model.graph.all_nodes() if node.op_type == "Loop"]
+    loops = [node for node in model.graph.all_nodes() if node.op_type == "Loop"]
+    bodies = [node.attributes["body"].as_graph() for node in loops]
     scalars = [value for body in bodies for value in body.inputs[:2]]
     initial = {*model.graph.inputs, *model.graph.initializers.values(), *scalars}
     for value in all_values(model):
         if value not in initial:
             value.shape = None
+    if any("Sequence" in node.op_type for node in model.graph.all_nodes()):
+        made = (value for node in (*loops, *(inner for body in bodies for inner in body)) for value in node.outputs)
+        for value in {*made, *(value for body in bodies for value in body.inputs)} - {*scalars, *model.graph.outputs}:
+            value.type = None
 
 
 def serialized(model: ir.Model) -> bytes:
