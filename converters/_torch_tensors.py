@@ -91,16 +91,3 @@ def computing() -> Iterator[None]:
             torch.set_float32_matmul_precision(older[1])
         for part, precision in zip(parts, before, strict=True):
             part.fp32_precision = precision
-
-
-@contextlib.contextmanager
-def plain_attention() -> Iterator[None]:
-    """Trace and translate attention in the body as the products that it is, the same both times.
-
-    PyTorch's fused kernels lay their results out in memory in other ways, and which of them it takes can differ between
-    tracing and translating: with a bias that has a gradient (T5, BEiT), what follows would then not fit the layout.
-    """
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    with sdpa_kernel(SDPBackend.MATH):
-        yield

@@ -37,7 +37,7 @@ from ._torch_run import (
     outputs_of_modules,
 )
 from ._torch_script import unscripted
-from ._torch_tensors import computing, plain_attention, refuse_without_values, tensors
+from ._torch_tensors import computing, refuse_without_values, tensors
 from ._trace import Parameters, tie
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) ->
         if isinstance(module, torch.jit.ScriptModule):
             made, block = unscripted(module, tensors(block, module), where)
             subject = dataclasses.replace(subject, module=made)
-        with plain_attention():
-            found = export(subject, block, stated, partial(_to_onnx, where=where))
+        found = export(subject, block, stated, partial(_to_onnx, where=where))
     return _finished(found.program, found.model, found.run, found.cautions, module, stated)
 
 
@@ -114,10 +113,10 @@ def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
         args, kwargs = pytree.tree_unflatten(leaves, program.call_spec.in_spec)
     elif program.example_inputs is None:
         unchecked = ("nothing to compare outputs on: the program has no example",)
-        return _finished(program, _program_to_onnx(program, where), None, unchecked)
+        return _finished(program, _to_onnx(program, where), None, unchecked)
     with converting(on(where, args, kwargs), "a program that accepts X"), computing():
         outputs = program.module()(*args, **kwargs)
-    return _finished(program, _program_to_onnx(program, where), Run(args=args, kwargs=kwargs, outputs=outputs), ())
+    return _finished(program, _to_onnx(program, where), Run(args=args, kwargs=kwargs, outputs=outputs), ())
 
 
 def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
@@ -128,22 +127,13 @@ def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
     return _examples.take(block, size if isinstance(size, int) else min(_examples.samples_in(block) or 1, _COMPARED))
 
 
-def _program_to_onnx(program: ExportedProgram, where: str) -> ir.Model:
-    """Translate a program that the caller exported, with whichever attention they did that."""
-    try:
-        return _to_onnx(program, where)
-    except ConversionError as error:
-        if "Cannot view a tensor" not in str(error):
-            raise
-    with plain_attention():
-        return _to_onnx(program, where)
-
-
 def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
     import torch
 
     step("translating to ONNX")
-    with translating(program, where), free_steps():
+    # Without gradients, as it was traced: with them PyTorch takes another kernel for attention with a bias that is
+    # looked up (T5, BEiT), whose result is laid out in memory as what follows does not expect.
+    with translating(program, where), free_steps(), torch.no_grad():
         exported = torch.onnx.export(
             unrolled_projections(program),
             dynamo=True,

@@ -1,4 +1,4 @@
-"""Tensors for a module: where its own lie, in float32 where it says so, attention traced as products."""
+"""Tensors for a module: where its own lie, in float32 where it says so, attention with a bias."""
 
 from __future__ import annotations
 
@@ -107,16 +107,18 @@ def test_precisions_that_the_caller_set_apart_come_back() -> None:
 
 
 class Biased(nn.Module):
-    """Attention with a learned bias of positions, as T5's and BEiT's."""
+    """Attention with a bias looked up by distance, as T5's and BEiT's."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stacked, self.last = nn.Linear(6, 18), nn.Linear(6, 5)
-        self.bias = nn.Parameter(torch.randn(1, 2, 7, 7))
+        self.bias = nn.Parameter(torch.randn(13, 2))
+        self.register_buffer("distances", torch.arange(7)[:, None] - torch.arange(7) + 6)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         query, key, value = self.stacked(x).reshape(-1, 7, 3, 2, 3).permute(2, 0, 3, 1, 4).unbind(0)
-        made = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=self.bias)
+        bias = self.bias[self.get_buffer("distances")].permute(2, 0, 1).unsqueeze(0)
+        made = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=bias)
         result: torch.Tensor = self.last(made.transpose(1, 2).reshape(-1, 7, 6))
         return result
 
