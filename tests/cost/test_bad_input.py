@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import wua_onnx as wua
+from tests.steps import steps
 from wua_onnx.cli import main
 from wua_onnx.errors import LimitError, ModelError, ShapeError, WuaError
 
@@ -184,10 +185,8 @@ NAMES = [name for name, *_ in LINES]
 
 @pytest.mark.parametrize(("make", "kind", "expected"), [line[1:] for line in LINES], ids=NAMES)
 def test_python_raises(make: Callable[[], onnx.ModelProto], kind: type[WuaError], expected: str) -> None:
-    model, started = make(), time.monotonic()
-    with pytest.raises(kind, match=re.escape(expected)):
-        wua.cost(model)
-    assert time.monotonic() - started < 5
+    with pytest.raises(kind, match=re.escape(expected)):  # at once: to follow every call would take for ever
+        wua.cost(make())
 
 
 @pytest.mark.parametrize(("make", "expected"), [(make, expected) for _, make, _, expected in LINES], ids=NAMES)
@@ -220,10 +219,10 @@ def test_an_unknown_domain_gives_a_lower_bound(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_calls_that_make_many_nodes_take_a_time_that_grows_with_them() -> None:
-    started = time.monotonic()
     report = wua.cost(doubled(11))
     assert (len(report.by_node), report.flops) == (2**11, 2**11 * 6)
-    assert time.monotonic() - started < 10  # trying one name after another took minutes
+    few, many = (steps(partial(wua.cost, doubled(levels))) for levels in (7, 9))
+    assert many < 6 * few  # four times the nodes; trying one name after another took minutes
 
 
 def test_a_loop_that_never_ends_is_stopped_by_its_limit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -152,10 +151,8 @@ def test_a_worker_that_is_killed_at_work() -> None:
 def test_a_worker_that_takes_too_long() -> None:
     session = IsolatedSession(ENDLESS, None)
     session._child.limit = 0.3
-    started = time.monotonic()
     with pytest.raises(RunError, match=r"expected an answer within 0\.3 s, got none"):
         session.run({"x": np.ones(1, np.float32), "go": np.array(True)})
-    assert time.monotonic() - started < 5
     assert session._child._process.poll() is not None  # it does not go on alone
 
 
