@@ -8,7 +8,7 @@ from typing import Any
 import pygraphviz
 import pytest
 
-from wua_onnx.diagrams import dot
+from wua_onnx.diagrams import dot, marks
 
 Golden = Callable[[str, str], None]
 SAMPLES = Path(__file__).parents[1] / "report" / "samples"
@@ -77,3 +77,17 @@ def test_lines_are_red_above_the_threshold_and_as_thick_as_their_weight() -> Non
     )
     assert middle_gap > 0
     assert (graph.get_node("n1_2").attr["class"], graph.get_node("n1_2").attr["label"]) == ("neuron dead", "×")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("encoder.layers.encoder_layer_0.ln_1", "…layers.encoder_layer_0.ln_1"),
+        ("block1/conv/very_long_name_of_a_module/Conv2D", "…very_long_name_of_a_module/Conv2D"),
+        ("a_module_that_has_a_very_long_name.fc", "a_module_that_has_a_ver…ong_name.fc"),
+        ("encoder.layer_0", "encoder.layer_0"),
+    ],
+)
+def test_a_long_path_loses_its_outermost_modules(text: str, shown: str) -> None:
+    assert marks.label(text) == shown
+    assert len(shown) <= marks.LINE + 1

@@ -33,6 +33,7 @@ def node(name: str, scopes: str | None = None) -> ir.Node:
         ),
         ("n1", "['', 'linear']", "", ""),
         ("n1", "['', 'fc', 'addmm']", "fc", "fc"),
+        ("n1", "['_empty_nn_module_stack_from_metadata_hook', 'getitem']", "", ""),
         ("/layer1/layer1.0/conv1/Conv", None, "layer1 0 conv1", "layer1.0.conv1"),
         ("/Relu", None, "", ""),
         ("block1/conv/Conv2D", None, "block1 conv", "block1/conv"),

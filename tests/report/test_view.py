@@ -283,3 +283,33 @@ def test_words_of_the_method_are_those_of_the_criteria_used() -> None:
     labels = [fact.label for fact in page(audit).method.metrics]
     assert labels[:3] == ["Importance by wanda", "Importance by magnitude", "Entropy"]
     assert "‖x_i‖₂" in page(audit).method.metrics[0].value
+
+
+@pytest.mark.parametrize(
+    ("where", "shown"),
+    [
+        ("fc1", "fc1"),
+        ("a, b and 7 more", "a, b and 7 more"),
+        (", ".join(f"encoder.layer_{i}.in_proj_bias" for i in range(7)), 2),
+        (", ".join(f"encoder.layer_{i}.in_proj_bias" for i in range(4)) + "x" * 90 + " and 3 more", 2),
+        ("n" * 500 + ", second and 11 more", None),
+    ],
+    ids=["one", "few", "many", "counted", "long"],
+)
+def test_a_list_of_names_keeps_whole_names(where: str, shown: str | int | None) -> None:
+    audit = digits()
+    audit["findings"] = [{**audit["findings"][0], "where": where}]
+    [finding] = page(audit).findings
+    if isinstance(shown, int):
+        assert finding.where == f"{', '.join(where.split(', ')[:shown])} and {7 - shown} more"
+    else:
+        assert finding.where == (shown or f"{'n' * 54}…{'n' * 26} (500 characters) and 12 more")
+
+
+def test_free_dimensions_but_the_batch_are_named_with_what_to_do() -> None:
+    audit = digits()
+    assert "free" not in page(audit).recording
+    audit["cost"].update(symbols=["batch"], batch={"text": "batch"})
+    assert "free" not in page(audit).recording
+    audit["cost"].update(symbols=["a", "b", "batch", "c", "d"])
+    assert page(audit).recording.endswith(" 4 dimensions free (a, b, c and 1 more): bind with --dim NAME=SIZE.")

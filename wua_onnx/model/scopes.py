@@ -13,6 +13,7 @@ from wua_onnx.model.limits import clean
 TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 TORCH_TRACE = "pkg.torch.onnx.stack_trace"
+_NO_MODULE = ("", "_empty_nn_module_stack_from_metadata_hook")  # torch's own word for a node without a module
 _REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
 _FRAME = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>[0-9]{1,9})')
 _FRAMEWORKS = re.compile(r"(?:^|[/\\])(torch|keras|onnxscript)[/\\]")
@@ -46,7 +47,7 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
         if owner:
             return owner
     if scopes:
-        innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
+        innermost = next((scope for scope in reversed(scopes[:-1]) if scope not in _NO_MODULE), "")
         return _dotted(innermost)
     return _slashed(node.name if isinstance(node.name, str) else clean(node.name))
 

@@ -14,7 +14,7 @@ from wua_onnx._text import shortened
 WIDE, NARROW = 760, 344  # pixels; the style sheet shows one of them
 _FONT = 12
 _ROW = 26
-_LONGEST = 160  # characters
+_LONGEST, _BOTH_ENDS = 160, 10  # characters: of any text, and from which on its end is shown, too
 _SLIM, _BROAD = frozenset("iljtfrI.,:;|!'()[]/ "), frozenset("mwMW@%&…")
 
 
@@ -56,12 +56,12 @@ def _em(character: str) -> float:
 
 
 def fitted(text: str, width: float, size: int = _FONT) -> str:
-    """Return as much of a text as fits, both its ends; nothing where that would be less than four characters."""
+    """Return as much of a text as fits, both its ends if there is room; nothing below four characters."""
     text = shortened(text, _LONGEST)
     if text_width(text, size) <= width:
         return text
     for length in range(min(len(text) - 1, int(width / (0.38 * size))), 3, -1):
-        part = shortened(text, length - 1)
+        part = shortened(text, length - 1) if length > _BOTH_ENDS else f"{text[: length - 1]}…"
         if text_width(part, size) <= width:
             return part
     return ""

@@ -23,7 +23,7 @@ class ImportanceView:
     """What the criteria say, where they agree, and which parameters none of them has seen."""
 
     lines: tuple[str, ...]
-    criteria: Table
+    criteria: Table | None
     layers: Table | None
     unrecorded: Table | None
 
@@ -43,7 +43,7 @@ def importance_view(audit: Json) -> ImportanceView:
     rows = tuple((visible(u["name"]), n.count(u["elements"]), visible(u["reason"])) for u in unrecorded[:SHOWN])
     return ImportanceView(
         lines=tuple(_coverage_lines(audit["coverage"])),
-        criteria=_criteria(names, layers),
+        criteria=_criteria(names, layers) if len(names) > 1 else None,
         layers=_side_by_side(names, layers) if len(names) > 1 else None,
         unrecorded=Table(title="Layers that were not recorded", heads=("Layer", "Weights", "Reason"), rows=rows)
         if rows
@@ -146,8 +146,10 @@ def activations_view(audit: Json) -> ActivationsView | None:
     recording = audit["recording"]
     if not recording or not recording.get("samples"):
         return None
-    rows = tuple(_activation_row(layer) for layer in audit["layers"][:SHOWN] if layer["mean_activation"])
-    heads = ("Layer", "Function", "Mean |a| ± standard error", "Least", "Most", "Dead neurons", "Always on")
+    layers = [layer for layer in audit["layers"][:SHOWN] if layer["mean_activation"]]
+    always = any(layer.get("always_on") is not None for layer in layers)
+    rows = tuple(_activation_row(layer)[: None if always else -1] for layer in layers)
+    heads = ("Layer", "Function", "Mean |a| ± standard error", "Least", "Most", "Dead neurons", *["Always on"] * always)
     return ActivationsView(
         lines=tuple(_recorded_lines(recording)),
         layers=Table(title="Activations by layer", heads=heads, rows=rows) if rows else None,

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from markupsafe import Markup
 
-from wua_onnx._text import shortened, visible
+from wua_onnx._text import MAX_SHOWN, shortened, visible
 from wua_onnx.report import numbers as n
 from wua_onnx.report.layer_charts import spark, spark_heights
 
@@ -195,13 +196,25 @@ def _finding_row(finding: Json, anchor: str | None) -> FindingRow:
     return FindingRow(
         rule=visible(finding["rule"]),
         severity=finding["severity"] if finding["severity"] in SEVERITIES else "info",
-        where=visible(finding["where"]),
+        where=_where(finding["where"]),
         anchor=anchor,
         evidence=visible(finding["evidence"], 400),
         action=visible(finding["action"], 400),
         saving=", ".join(text for value, text in parts if value is not None),
         confidence=visible(finding["confidence"]),
     )
+
+
+def _where(where: str) -> str:
+    """Return names as they are, of a long list as many as are told apart at a glance, and how many more there are."""
+    counted = re.fullmatch(r"(.+) and ([0-9]+) more", where, re.DOTALL)
+    names = (counted[1] if counted else where).split(", ")
+    count = len(names) + (int(counted[2]) if counted else 0)
+    if len(where) <= MAX_SHOWN or count == 1:
+        return visible(where)
+    shown = [name for name, end in zip(names, accumulate(map(len, names)), strict=True) if end <= MAX_SHOWN - _CELL]
+    shown = shown or names[:1]
+    return f"{', '.join(visible(name, _CELL) for name in shown)} and {count - len(shown):,} more"
 
 
 def _reading(metrics: Json, baseline: Json, bands: Json, name: str, text: Any) -> Reading:

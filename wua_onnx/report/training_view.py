@@ -90,9 +90,16 @@ def _work(cost: Json, found: Json) -> list[WorkRow]:
         for name, each in found["optimizers"].items():
             note = f"{n.count(each)} FLOPs × {counts}"
             rows.append(
-                WorkRow(name=f"one step of {visible(name)}", flops=_flops(int(trainable * each), ""), note=note)
+                WorkRow(
+                    name=f"one step of {_OPTIMIZERS.get(name, visible(name))}",
+                    flops=_flops(int(trainable * each), ""),
+                    note=note,
+                )
             )
     return rows
+
+
+_OPTIMIZERS = {"sgd": "SGD", "adam": "Adam"}
 
 
 def _flops(value: n.Number, sign: str) -> str:

@@ -77,7 +77,7 @@ def page(audit: Json) -> Page:
         verdict=verdict_of(audit),
         bound=bound_of(audit["cost"]),
         tiles=tiles_of(audit),
-        recording=method.recording,
+        recording=method.recording + _free(audit["cost"]),
         findings=finding_rows(audit["findings"], layers),
         passed=_passed(audit),
         criterion=visible(next(iter(audit["settings"]["criterion"]), "")),
@@ -168,3 +168,12 @@ def _facts(model: Json) -> tuple[Fact, ...]:
 def _value(value: Json) -> str:
     dims = shape(value["shape"]) if value.get("shape") is not None else "shape not known"
     return f"{visible(value['name'])}: {visible(value.get('dtype') or '').lower()} {dims}"
+
+
+def _free(cost: Json) -> str:
+    """Return what to do about free dimensions other than the batch, which keep figures from being numbers."""
+    batch = cost.get("batch")
+    own = batch.get("text") if isinstance(batch, Mapping) else None
+    names = [visible(symbol, 30) for symbol in cost["symbols"] if symbol != own]
+    shown = f"{', '.join(names[:3])}{f' and {len(names) - 3} more' if len(names) > 3 else ''}"
+    return f" {n.plural(len(names), 'dimension')} free ({shown}): bind with --dim NAME=SIZE." if names else ""
