@@ -86,8 +86,12 @@ def test_random_graphs_are_accounted_for(steps: list[int], with_unused: bool) ->
             "weight of SparseToDenseMatMul: this kind of layer is not analysed yet",
         ),
         ("y = com.acme.Secret(x, w)", "w", "weight of Secret: this kind of layer is not analysed yet"),
-        ("p = Exp(w) y = MatMul(x, p)", "w", "MatMul: computed from constants by Exp"),
-        ("p = Exp(w) q = Mul(p, v) y = MatMul(x, q)", "v", "MatMul: computed from constants by Mul"),
+        ("p = Softmax(w) y = MatMul(x, p)", "w", "MatMul: computed from constants by Softmax"),
+        (
+            "p = Exp(w) q = Mul(p, v) y = MatMul(x, q)",
+            "w",
+            "part of what the weight of MatMul (node 'y') is computed from",
+        ),
     ],
 )
 def test_the_reason_says_what_a_parameter_is_for(nodes: str, name: str, reason: str) -> None:

@@ -98,7 +98,7 @@ UNFIT: dict[str, tuple[str, dict[str, Any], str]] = {
         "DynamicQuantizeMatMul: expected scales for a weight of shape [5, 3], got [7]",
     ),
     "computed scales": (
-        "s = Exp(r) y = com.microsoft.DynamicQuantizeMatMul(x, w, s)",
+        "s = Softmax(r) y = com.microsoft.DynamicQuantizeMatMul(x, w, s)",
         {"w": np.ones((5, 3), np.int8), "r": rand(3)},
         "DynamicQuantizeMatMul: its scales are not constant (computed from constants by Exp)",
     ),

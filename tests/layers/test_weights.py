@@ -257,14 +257,14 @@ DECLINED: dict[str, tuple[str, dict[str, Any], str]] = {
     ),
     "a scale": ('y = Einsum<equation = "abc, c -> abc">(x, w)', {"w": rand(5)}, "Einsum: a constant scale"),
     "multiples": ('y = Einsum<equation = "abc, d -> abcd">(x, w)', {"w": rand(5)}, "Einsum: a constant scale"),
-    "computed": ("t = Exp(w) y = MatMul(x, t)", {"w": W}, "MatMul: computed from constants by Exp"),
+    "computed": ("t = Softmax(w) y = MatMul(x, t)", {"w": W}, "MatMul: computed from constants by Softmax"),
     "another domain's operator": (
         "t = my.Transpose(w) y = MatMul(x, t)",
         {"w": T},
         "MatMul: computed from constants by Transpose",
     ),
     "scales that are computed": (
-        "e = Exp(s) t = DequantizeLinear(w, e) y = MatMul(x, t)",
+        "e = Softmax(s) t = DequantizeLinear(w, e) y = MatMul(x, t)",
         {"w": BYTES, "s": np.float32(1)},
         "MatMul: DequantizeLinear with computed scales",
     ),

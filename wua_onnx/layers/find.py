@@ -20,6 +20,7 @@ from wua_onnx.layers.parts import Part, conflict
 from wua_onnx.layers.recurrence import recurrences
 from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.roles import role, role_of
+from wua_onnx.layers.sources import beside
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
@@ -71,6 +72,8 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
             if isinstance(found, str):
                 reasons |= dict.fromkeys(_weights_of(node), f"{clean(node.op_type)}: {found}")
             elif is_parameter(found.source.root):
+                why = f"part of what the weight of {found.node.where} is computed from"
+                reasons |= dict.fromkeys(beside(found.source, model), why)
                 uses.setdefault((found.source.root, found.source.part), []).append(found)
     contested = _contested(uses)
     groups = [group for (root, _), group in uses.items() if root not in contested]

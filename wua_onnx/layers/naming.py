@@ -12,7 +12,9 @@ from wua_onnx.model.limits import clean
 # Names that exporters invent; they say nothing and change between exports.
 _INVENTED = re.compile(r"^(val_\d+|onnx::.*|_?const.*|[a-z]?\d+|.*__\d+|new_.*|initializer_?\d*|weight_?\d*)$", re.I)
 # A module's main parameter is named by the module alone.
-_MAIN_PARAMETER = re.compile(r"^(?P<module>.+?)[./](weight|kernel|W)(:0)?$")
+_MAIN_PARAMETER = re.compile(
+    r"^(?P<module>.+?)[./](parametrizations\.weight\.original1?|weight_v|weight_orig|weight|kernel|W)(:0)?$"
+)
 _TF_VARIABLE = re.compile(r"(/ReadVariableOp|/MatMul|/Conv\w*|/BiasAdd|:\d+)+$")
 
 

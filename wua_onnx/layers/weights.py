@@ -1,4 +1,4 @@
-"""Finding a weight through constant-only chains, and reading it."""
+"""Reading a weight through the constant-only chain that `sources` found."""
 
 from __future__ import annotations
 
@@ -10,90 +10,15 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.errors import ModelError
+from wua_onnx.layers import computed
 from wua_onnx.layers.moves import Unmoved
-from wua_onnx.layers.parts import CUTS, Part, cut, part_of
+from wua_onnx.layers.parts import cut
+from wua_onnx.layers.sources import WeightSource, is_cut, is_step, resolve
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 _Step: TypeAlias = Callable[[Array, NodeView], Array]
-_MAX_CHAIN = 16
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class WeightSource:
-    """Where the elements of an operand lie.
-
-    Attributes:
-        root: the initializer or Constant that holds them.
-        chain: the constant-only operators between it and the operand, first to last.
-        outputs: for each of them, the number of the output that the next one reads.
-        shape: of the operand.
-        part: what of the root is in the operand; None where all is.
-    """
-
-    root: ir.Value
-    chain: tuple[ir.Node, ...]
-    outputs: tuple[int, ...]
-    shape: tuple[int, ...]
-    part: Part | None = None
-
-    @property
-    def stored(self) -> int:
-        """The number of elements of the root that are in the operand."""
-        tensor = self.root.const_value
-        return self.part.size if self.part is not None else 0 if tensor is None else int(tensor.size)
-
-
-def resolve(value: ir.Value | None, model: Model) -> WeightSource | str:
-    """Return where the constant operand `value` comes from, or why it is no weight that can be read."""
-    if value is None or value not in model.constants:
-        return "no constant operand"
-    found = _followed(model.carried.get(value, value), model)
-    if isinstance(found, str):
-        return found
-    root, steps = found
-    shape = model.shape(value)
-    if shape is None and all(node.op_type in _SHAPE_KEPT for node, _ in steps):
-        shape = model.shape(root)
-    tensor = ir.convenience.get_const_tensor(root)
-    if root.const_value is None:
-        root.const_value = tensor
-    if tensor is None or shape is None or not all(isinstance(dim, int) for dim in shape):
-        return "its shape is unknown"
-    try:
-        part = _part(root, steps, model)
-    except Unmoved as problem:
-        return str(problem)
-    chain, outputs = tuple(node for node, _ in steps), tuple(output for _, output in steps)
-    return WeightSource(root, chain, outputs, tuple(dim for dim in shape if isinstance(dim, int)), part)
-
-
-def _followed(value: ir.Value, model: Model) -> tuple[ir.Value, list[tuple[ir.Node, int]]] | str:
-    """Return what `value` is computed from, and by which operators and outputs of them, the first one first."""
-    steps: list[tuple[ir.Node, int]] = []
-    while ir.convenience.get_const_tensor(value) is None or value.producer() is not None:
-        node = value.producer()
-        if node is None or len(steps) > _MAX_CHAIN:
-            return "a constant without elements"
-        if node.op_type == "Constant":
-            break
-        if (_step(node) is None and not _is_cut(node)) or not node.inputs or node.inputs[0] is None:
-            return f"computed from constants by {clean(node.op_type)}"
-        if any(isinstance(resolve(side, model), str) for side in node.inputs[1:] if side and node.op_type in _SIDES):
-            return f"{clean(node.op_type)} with computed scales"
-        steps.insert(0, (node, node.outputs.index(value)))
-        value = model.carried.get(node.inputs[0], node.inputs[0])
-    return value, steps
-
-
-def _part(root: ir.Value, steps: list[tuple[ir.Node, int]], model: Model) -> Part | None:
-    shape = model.shape(root)
-    if shape is None or all(not _is_cut(node) for node, _ in steps):
-        return None
-    sizes = tuple(dim for dim in shape if isinstance(dim, int))
-    return part_of(sizes, [(NodeView(node, model), output) for node, output in steps])
 
 
 def read(source: WeightSource, model: Model) -> Array:
@@ -117,10 +42,19 @@ def _through(source: WeightSource, array: Array, model: Model, steps: Mapping[st
     for node, output in zip(source.chain, source.outputs, strict=True):
         view = NodeView(node, model)
         try:
-            array = cut(array, view, output) if _is_cut(node) else steps[node.op_type](array, view)
+            array = cut(array, view, output) if is_cut(node) else _stepped(array, view, steps)
         except (ValueError, TypeError, IndexError, Unmoved) as error:
             raise ModelError(f"{NodeView(node, model).where}: expected constants that fit, got {error}") from error
     return array.reshape(source.shape)
+
+
+def _stepped(array: Array, node: NodeView, steps: Mapping[str, _Step]) -> Array:
+    if is_step(node.node):
+        return steps[node.op_type](array, node)
+    main = computed.main_operand(node)
+    if main is None or steps is _MOVES:  # values change, and stay where they are
+        return array
+    return computed.applied(array, node, main, _STEPS)
 
 
 def _constant(node: NodeView, index: int) -> Array:
@@ -212,25 +146,6 @@ def _identity(array: Array, node: NodeView) -> Array:
     return array
 
 
-def _is_cut(node: ir.Node) -> bool:
-    return node.op_type in CUTS and node.domain in ("", "ai.onnx")
-
-
-def _step(node: ir.Node) -> _Step | None:
-    """Return how `node` changes an array; None where it is no step of a chain."""
-    if node.op_type == "QuantizeLinear" and not _is_whole(node):
-        return None
-    if node.domain in ("", "ai.onnx") or (node.domain == "com.microsoft" and node.op_type in _SIDES):
-        return _STEPS.get(node.op_type)
-    return None
-
-
-def _is_whole(node: ir.Node) -> bool:
-    """Return whether a QuantizeLinear makes integers of 8 or 16 bits."""
-    zero = node.inputs[2] if len(node.inputs) > 2 else None
-    return "output_dtype" not in node.attributes if zero is None else zero.dtype in _WHOLE
-
-
 _STEPS: dict[str, _Step] = {
     "Cast": _cast,
     "DequantizeLinear": dequantized,
@@ -244,6 +159,5 @@ _STEPS: dict[str, _Step] = {
 }
 # The same where elements only move; values stay.
 _MOVES: dict[str, _Step] = {**_STEPS, "Cast": _identity, "DequantizeLinear": _identity, "QuantizeLinear": _identity}
-_SHAPE_KEPT = frozenset({"Cast", "DequantizeLinear", "Identity", "QuantizeLinear"})
-_SIDES = frozenset({"DequantizeLinear", "QuantizeLinear"})
-_WHOLE = frozenset({ir.DataType.INT8, ir.DataType.UINT8, ir.DataType.INT16, ir.DataType.UINT16})
+
+__all__ = ["Cut", "WeightSource", "dequantized", "positions", "read", "resolve"]
