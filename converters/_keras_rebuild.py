@@ -155,10 +155,12 @@ def _example(model: Any, structure: Any, X: Any, answer: Message, where: str) ->
         made = model(keras.tree.pack_sequence_as(structure, arrays), training=False)
         outputs = tuple(plain(output) for output in keras.tree.flatten(made))
     narrow = answer.fields["narrow"]
+    wide = tuple(answer.arrays[f"wide {number}"] for number in range(answer.fields["wide"]))
     return Example(
         feeds={name: answer.arrays[key] for name, key in answer.fields["feeds"].items()},
         outputs=outputs,
         layers=_keras.outputs_of_layers(model, X, arrays),
+        wide=(lambda: wide) if wide else None,
         narrow=None if narrow is None else ir.DataType[narrow],
         sizes={path: (name, tuple(shape)) for path, (name, shape) in answer.fields["sizes"].items()},
     )

@@ -50,6 +50,7 @@ def _answer(folder: Path, request: Message) -> Message:
     example = draft.example
     inputs = {str(number): array for number, array in enumerate(arrays)}
     feeds = {} if example is None else {name: _key(array, arrays) for name, array in example.feeds.items()}
+    wide = example.wide() if example is not None and example.wide is not None else ()
     return Message(
         {
             "ran": example is not None,
@@ -60,8 +61,9 @@ def _answer(folder: Path, request: Message) -> Message:
             "modules": {path: module.to_dict() for path, module in draft.modules.items()},
             "sizes": {} if example is None else dict(example.sizes),
             "narrow": None if example is None or example.narrow is None else example.narrow.name,
+            "wide": len(wide),
         },
-        inputs,
+        inputs | {f"wide {number}": array for number, array in enumerate(wide)},
     )
 
 

@@ -9,8 +9,8 @@ from ._check import Layers
 from ._quiet import converting
 from ._tf_examples import Array, plain
 from ._tf_functions import Traced
-from ._tf_import import import_package
 from ._tf_names import layer_of_scope
+from ._tf_wide import imported, pruned
 
 Sizes = dict[str, tuple[str, tuple[int | None, ...]]]
 _IDLE = ("Const", "NoOp", "Placeholder")
@@ -30,19 +30,14 @@ def layers_made(
         arrays: what the function is run on.
         where: the name of the model in messages.
     """
-    tf = import_package("tensorflow")
     with converting(where, "a graph that TensorFlow can load"):
-        graph = tf.compat.v1.wrap_function(lambda: tf.import_graph_def(definition, name=""), [])
+        graph = imported(definition)
     exits = {path: graph.graph.get_tensor_by_name(name) for path, name in _exits(definition, scopes).items()}
     known = {path: made for path, made in exits.items() if made.shape.rank and made.shape[1:].is_fully_defined()}
 
     def run() -> Layers:
-        taken = {node.name for node in definition.node}
-        fed = [t for t in traced.function.inputs if t.dtype != tf.resource][: len(arrays)]
-        pairs = [(t.name, array) for t, array in zip(fed, arrays, strict=True) if t.op.name in taken]
         with converting(where, "layers that can be run"):
-            function = graph.prune([graph.graph.get_tensor_by_name(name) for name, _ in pairs], list(known.values()))
-            made = function(*(tf.constant(array) for _, array in pairs))
+            made = pruned(graph, traced, [tensor.name for tensor in known.values()], arrays)
         return [(path, plain(value)) for path, value in zip(known, made, strict=True)]
 
     return {path: (made.name, tuple(made.shape)) for path, made in known.items()}, run

@@ -33,6 +33,7 @@ from ._tf_names import (
     scopes_of_variables,
     with_folded,
 )
+from ._tf_wide import is_narrow, outputs_in_float32
 from ._trace import tie
 
 
@@ -143,7 +144,11 @@ def _draft(
     feeds = {spec.name: array for spec, array in zip(traced.specs, arrays, strict=True) if spec.name in names}
     example = None
     if outputs is not None:
-        example = Example(feeds=feeds, outputs=outputs, layers=layers_run, narrow=narrow(traced), sizes=sizes)
+        exact = translated.frozen is not None and is_narrow(traced)
+        wide = outputs_in_float32(translated.frozen, traced, arrays, where) if exact else None
+        example = Example(
+            feeds=feeds, outputs=outputs, layers=layers_run, wide=wide, narrow=narrow(traced), sizes=sizes
+        )
     return Draft(
         model=model,
         framework="keras" if scopes is not None else "tensorflow",
