@@ -100,7 +100,7 @@ UNFIT: dict[str, tuple[str, dict[str, Any], str]] = {
     "computed scales": (
         "s = Softmax(r) y = com.microsoft.DynamicQuantizeMatMul(x, w, s)",
         {"w": np.ones((5, 3), np.int8), "r": rand(3)},
-        "DynamicQuantizeMatMul: its scales are not constant (computed from constants by Exp)",
+        "DynamicQuantizeMatMul: its scales are not constant (computed from constants by Softmax)",
     ),
     "packed for another size": (
         "y = com.microsoft.MatMulNBits<K = 5, N = 4, bits = 4, block_size = 16>(x, w, s)",

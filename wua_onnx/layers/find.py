@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from wua_onnx.cost.memory import is_parameter, parameter_values
 from wua_onnx.layers.activations import Activation, follow, follow_on
+from wua_onnx.layers.fixed_numbers import with_fixed_numbers
 from wua_onnx.layers.inside import values_inside
 from wua_onnx.layers.layer import Layer, Use
 from wua_onnx.layers.loop_weights import with_loop_weights
@@ -63,7 +64,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
     """
     uses: dict[_Owned, list[Use]] = {}
     reasons: dict[ir.Value, str] = {}
-    model = with_loop_weights(model)
+    model = with_fixed_numbers(with_loop_weights(model))
     nodes = list(_living(model))
     written_out = recurrences(model, nodes)
     for node in nodes:

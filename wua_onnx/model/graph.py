@@ -36,6 +36,7 @@ class Model:
         seen: shapes that stand in for those of `ir_model`, from an observed run; None for one that is not known.
         idle: graphs inside nodes that never ran in it.
         carried: what a loop carries and never changes, and what it starts as; see `with_carried`.
+        fixed: what is computed from shapes, and the same on every run; see `with_fixed`.
     """
 
     ir_model: ir.Model
@@ -48,6 +49,7 @@ class Model:
     seen: Mapping[ir.Value, Shape | None] = field(default_factory=dict, repr=False)
     idle: frozenset[ir.Graph] = frozenset()
     carried: Mapping[ir.Value, ir.Value] = field(default_factory=dict, repr=False)
+    fixed: frozenset[ir.Value] = field(default=frozenset(), repr=False)
 
     def with_shapes(self, seen: Mapping[ir.Value, Shape | None], idle: frozenset[ir.Graph]) -> Model:
         """Return the same model with shapes that were seen in a run, and the graphs that did not run in it."""
@@ -64,8 +66,16 @@ class Model:
         Args:
             carried: inputs of bodies, and what they start as.
         """
+        return self._with_constants(carried=carried)
+
+    def with_fixed(self, fixed: frozenset[ir.Value]) -> Model:
+        """Return the same model where `fixed`, which shapes decide, is constant: for whoever looks for weights."""
+        return self._with_constants(fixed=fixed)
+
+    def _with_constants(self, **changes: Any) -> Model:
         model = copy(self)
-        model.carried = carried
+        for name, value in changes.items():
+            setattr(model, name, value)
         for name in ("nodes", "constants"):
             model.__dict__.pop(name, None)
         return model
@@ -95,7 +105,7 @@ class Model:
     @cached_property
     def constants(self) -> frozenset[ir.Value]:
         """Every value that depends on constants only, so that it is computed once at load; inner graphs included."""
-        known: set[ir.Value] = set(self.ir_model.graph.initializers.values())
+        known: set[ir.Value] = {*self.ir_model.graph.initializers.values(), *self.fixed}
         for node in self.all_nodes():
             inner = [graph for attribute in node.attributes.values() for graph in subgraphs(attribute)]
             known.update(value for graph in inner for value in graph.initializers.values())
