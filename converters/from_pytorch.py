@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wua_onnx.errors import ConversionError, MissingDependency
 from wua_onnx.running.arrays import as_array
 
-from . import _examples
+from . import _examples, _torch_attention, _torch_recurrent
 from ._base import Draft, Example
 from ._examples import Block
 from ._kinds import Kind
@@ -25,7 +25,7 @@ from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_lines import shorten_lines
 from ._torch_names import modules_of, name_dimensions, name_parameters
-from ._torch_recurrent import fold_weights, free_steps, translations, unrolled_projections
+from ._torch_recurrent import fold_weights, free_steps, unrolled_projections
 from ._torch_run import (
     Run,
     Subject,
@@ -139,7 +139,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            custom_translation_table=translations(),
+            custom_translation_table={**_torch_recurrent.translations(), **_torch_attention.translations()},
         )
     assert exported is not None
     fold_weights(exported.model)
