@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from wua_onnx.cli import BAD_INPUT, FAILED, FINE, USAGE, main
 ROOT = Path(__file__).resolve().parent.parent
 DIGITS, DATA = str(ROOT / "examples" / "digits.onnx"), str(ROOT / "examples" / "digits.npz")
 
+COMMANDS = ("analyze", "cost", "check", "report", "convert", "compare", "ops", "diagram")
 Capture = pytest.CaptureFixture[str]
 COLOUR = re.compile(r"\x1b\[(?:[0-9]+;)*(?:3[0-7]|38|9[0-7])[;m]")
 
@@ -254,7 +256,33 @@ def test_version_and_help_go_to_stdout(capsys: Capture) -> None:
 
     assert run("--version") == FINE
     assert capsys.readouterr().out == f"wua-onnx {__version__}\n"
-    for command in ("analyze", "cost", "check", "report", "convert", "compare", "ops"):
+    for command in COMMANDS:
         assert run(command, "--help") == FINE
         out, err = capsys.readouterr()
         assert (f"wua-onnx {command}" in out, err) == (True, "")
+        assert "%%" not in out
+
+
+def test_the_examples_of_the_help_run(capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("model", "before", "after"):
+        shutil.copy(DIGITS, f"{name}.onnx")
+    shutil.copy(DATA, "X.npz")
+    run("analyze", "model.onnx", "--static", "--json", "audit.json")
+    for command in COMMANDS:
+        run(command, "--help")
+        *_, example = capsys.readouterr().out.split("wua-onnx ")
+        if command == "convert":  # needs TensorFlow, whose own tests convert
+            assert run(*example.split()) == BAD_INPUT
+            assert "model.keras: expected a .keras or .h5 file, got no such file" in capsys.readouterr().err
+        else:
+            assert (example, run(*example.split())) == (example, FINE)
+    assert {"audit.html", "diff.html", "graph.svg"} <= {path.name for path in tmp_path.iterdir()}
+
+
+def test_data_without_its_option_is_told_where_to_go(capsys: Capture) -> None:
+    assert run("analyze", DIGITS, DATA) == USAGE
+    assert "unrecognized arguments: " in (err := capsys.readouterr().err)
+    assert err.endswith("digits.npz: data goes behind --data\n")
+    assert run("analyze", DIGITS, "--fast") == USAGE
+    assert capsys.readouterr().err.endswith("unrecognized arguments: --fast\n")

@@ -114,7 +114,7 @@ def test_a_run_that_fails_says_why_and_ends_with_its_own_code(capsys: Capture) -
         ([*AUDITS, "--dim", "batch"], USAGE, "NAME=SIZE"),
         ([*AUDITS, "--batch-size", "0"], USAGE, "above 0"),
         (["absent.onnx", "after.onnx"], BAD_INPUT, "absent.onnx"),
-        (["before.json", "absent.json"], BAD_INPUT, "absent.json: expected the JSON of an audit, got No such file"),
+        (["before.json", "absent.json"], BAD_INPUT, "absent.json: expected the JSON of an audit, got none"),
         ([*AUDITS, "--data", "data.npz"], BAD_INPUT, "got two audits"),
         ([*MODELS, "--data", "absent.npz"], BAD_INPUT, "absent.npz"),
         ([*MODELS, "--criterion", "nope"], BAD_INPUT, "nope"),

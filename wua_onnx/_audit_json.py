@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from wua_onnx._files import none_there
 from wua_onnx._text import visible
 from wua_onnx.errors import DataError
 from wua_onnx.report.comparison_view import SCHEMA_VERSION as COMPARISON_VERSION
@@ -87,8 +88,15 @@ def _loaded(path: str | Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
-        problem = error.strerror if isinstance(error, OSError) and error.strerror else visible(error, 300)
-        raise DataError(f"{visible(path)}: expected the JSON of an audit, got {problem}") from None
+        raise DataError(f"{visible(path)}: expected the JSON of an audit, got {_problem(path, error)}") from None
+
+
+def _problem(path: str | Path, error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return none_there(Path(path))
+    if isinstance(error, UnicodeDecodeError):
+        return "a file that is no text"
+    return error.strerror if isinstance(error, OSError) and error.strerror else visible(error, 300)
 
 
 def _upgraded(path: str | Path, data: Json) -> Json:

@@ -30,7 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):  # a terminal that is not UTF-8 gets "?" for "×", and no error
         sys.stdout.reconfigure(errors="replace")
     parser = _parser()
-    options = parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        hint = ": data goes behind --data" if unknown[0].endswith((".npy", ".npz")) else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     try:
         with telling(options):
             code: int = options.run(options)

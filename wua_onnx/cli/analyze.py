@@ -20,7 +20,7 @@ from wua_onnx.cli.shared import (
 
 def add(commands: Any) -> None:
     """Add `analyze` to the commands."""
-    parser = command(commands, "analyze", run, "audit a model")
+    parser = command(commands, "analyze", run, "audit a model", "model.onnx --data X.npz --html audit.html")
     model_arguments(parser)
     parser.add_argument("--html", metavar="FILE", help="write the audit as one HTML page")
     parser.add_argument(

@@ -14,13 +14,21 @@ from wua_onnx.cli.shared import Output, command, dims_of, model_arguments, posit
 if TYPE_CHECKING:
     from wua_onnx import CheckResult
 
+_BUDGETS = """amounts such as 2G, 64MiB, 60%, 5ms;
+they may stand in [tool.wua-onnx] of pyproject.toml, too, the command line wins"""
+
 
 def add(commands: Any) -> None:
     """Add `check` to the commands."""
-    parser = command(commands, "check", run, "compare a model with its budgets, for continuous integration")
-    parser.epilog = "Budgets and paths may stand in [tool.wua-onnx] of pyproject.toml; the command line wins."
+    parser = command(
+        commands,
+        "check",
+        run,
+        "compare a model with its budgets, for continuous integration",
+        "model.onnx --max-params 5M --max-flops 2G --dim batch=1",
+    )
     model_arguments(parser, optional=True, what="as for analyze, or the JSON of an audit")
-    budgets = parser.add_argument_group("budgets", "amounts such as 2G, 64MiB, 60%%, 5ms")
+    budgets = parser.add_argument_group("budgets", _BUDGETS)
     for one in all_metrics():
         most = "most" if one.side == "max" else "least"
         budgets.add_argument(f"--{one.option}", metavar="AMOUNT", help=f"{one.label}, at {most}")

@@ -12,7 +12,9 @@ from wua_onnx.cli.shared import Output, command, dims_of, one_on_stdout, positiv
 
 def add(commands: Any) -> None:
     """Add `compare` to the commands."""
-    parser = command(commands, "compare", run, "two models side by side")
+    parser = command(
+        commands, "compare", run, "two models side by side", "before.onnx after.onnx --data X.npz --html diff.html"
+    )
     parser.add_argument("before", help="a model as for analyze, or the JSON of an audit")
     parser.add_argument("after", help="a model as for analyze, or the JSON of an audit")
     parser.add_argument(

@@ -18,7 +18,7 @@ _MODEL = (
 
 def add(commands: Any) -> None:
     """Add `convert` to the commands."""
-    parser = command(commands, "convert", run, "turn a framework's model into ONNX")
+    parser = command(commands, "convert", run, "turn a framework's model into ONNX", "model.keras model.onnx")
     model_argument(parser, False, _MODEL)
     parser.add_argument("output", help="the .onnx file to write; weights beyond 1 GiB go beside it")
     parser.add_argument("--data", metavar="FILE", help="data to compare both models on: a .npy or .npz file")

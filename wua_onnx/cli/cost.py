@@ -25,7 +25,13 @@ _COLUMNS = ("params", "macs", "share", "flops", "int_ops", "bytes", "intensity")
 
 def add(commands: Any) -> None:
     """Add `cost` to the commands."""
-    parser = command(commands, "cost", run, "count what a model costs, without running it")
+    parser = command(
+        commands,
+        "cost",
+        run,
+        "count what a model costs, without running it",
+        "model.onnx --dim batch=1 --by module --depth 2",
+    )
     model_arguments(parser)
     profile_arguments(parser)
     parser.add_argument(

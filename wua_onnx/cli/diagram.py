@@ -19,7 +19,9 @@ def add(commands: Any) -> None:
     """Add `diagram` to the commands."""
     from wua_onnx.diagrams.metrics import METRICS
 
-    parser = command(commands, "diagram", run, "draw the graph of a model, or its neurons")
+    parser = command(
+        commands, "diagram", run, "draw the graph of a model, or its neurons", "model.onnx -o graph.svg --color flops"
+    )
     model_arguments(parser, what="as for analyze, or the JSON of an audit")
     parser.add_argument(
         "-o", "--output", metavar="FILE", required=True, help=".svg, .png, .dot or .gv; - for DOT text on stdout"

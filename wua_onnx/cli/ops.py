@@ -12,7 +12,7 @@ from wua_onnx.cli.shared import command
 
 def add(commands: Any) -> None:
     """Add `ops` to the commands."""
-    parser = command(commands, "ops", run, "list the operators that are counted, and how")
+    parser = command(commands, "ops", run, "list the operators that are counted, and how", "--markdown")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="as JSON")
     form.add_argument("--markdown", action="store_true", help="as Markdown")

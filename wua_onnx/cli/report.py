@@ -21,7 +21,13 @@ _Parts: TypeAlias = tuple[str, tuple[Output, ...], Callable[[], object]]
 
 def add(commands: Any) -> None:
     """Add `report` to the commands."""
-    parser = command(commands, "report", run, "render the JSON of an audit or a comparison, without the models")
+    parser = command(
+        commands,
+        "report",
+        run,
+        "render the JSON of an audit or a comparison, without the models",
+        "audit.json --html audit.html",
+    )
     parser.add_argument("audit", help="a JSON file that `analyze --json` or `compare --json` wrote")
     parser.add_argument("--html", metavar="FILE", help="write it as one HTML page")
     parser.add_argument("--markdown", metavar="FILE", nargs="?", const="-", help="as Markdown; stdout by default")

@@ -14,9 +14,15 @@ from wua_onnx.cli.codes import USAGE
 from wua_onnx.cli.model_argument import model_argument
 
 
-def command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    """Return the parser of the command `name`, which `run` carries out."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+def command(commands: Any, name: str, run: Any, text: str, example: str) -> argparse.ArgumentParser:
+    """Return the parser of the command `name`, which `run` carries out; its help ends with the arguments `example`."""
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name,
+        help=text,
+        description=text,
+        epilog=f"example:\n  wua-onnx {name} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.set_defaults(run=run)
     parser.add_argument("--quiet", action="store_true", help="no progress and no notes on stderr")
     return parser
