@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from math import prod
@@ -15,6 +15,7 @@ from wua_onnx.recording.taps import Tap
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Results: TypeAlias = Mapping[str, Array]
+Run: TypeAlias = "tuple[Results, int]"  # what it returned, and of how many samples
 
 EXPONENTS = (-24, 24)  # powers of 2 that a histogram tells apart; beyond lie its first and its last bin
 BINS = 2 * (EXPONENTS[1] - EXPONENTS[0] + 2) + 1
@@ -94,6 +95,38 @@ def read(tap: Tap, outputs: Outputs, results: Results, samples: int) -> Reading 
         samples=samples,
         **averages,
     )
+
+
+def readings(tap: Tap, outputs: Outputs, runs: Sequence[Run]) -> list[Reading]:
+    """Return what runs returned of `tap`, as one reading where that can be."""
+    if len(runs) > 1 and _can_join(tap, outputs, [results for results, _ in runs]):
+        runs = [(_joined(tap, outputs, [results for results, _ in runs]), sum(samples for _, samples in runs))]
+    found = [read(tap, outputs, results, samples) for results, samples in runs]
+    return [reading for reading in found if reading is not None]
+
+
+def _can_join(tap: Tap, outputs: Outputs, several: Sequence[Results]) -> bool:
+    if tap.sample_axis is None or outputs.summed or outputs.map is not None:
+        return False
+    return outputs.shape is None or len({tuple(lengths(tap, outputs, results)) for results in several}) == 1
+
+
+def _joined(tap: Tap, outputs: Outputs, several: Sequence[Results]) -> Results:
+    """Return results as if the samples of several runs had been run at once; what is read of a shape is the same."""
+    first = _order(tap.sample_axis, tap.axes)[0]
+    averages = dict.fromkeys((*outputs.means, outputs.square, outputs.firing), first)
+    along = {**averages, outputs.counts: 0, outputs.values: tap.sample_axis}
+    joined = {
+        name: np.concatenate([results[name] for results in several], axis)
+        for name, axis in along.items()
+        if name is not None and axis is not None
+    }
+    for name, extreme in ((outputs.largest, np.maximum), (outputs.smallest, np.minimum)):
+        if name is not None:
+            joined[name] = extreme.reduce([results[name] for results in several])
+    if outputs.shape is not None:
+        joined[outputs.shape] = several[0][outputs.shape]
+    return joined
 
 
 def lengths(tap: Tap, outputs: Outputs, results: Results) -> list[int | None]:

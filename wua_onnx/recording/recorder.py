@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,9 +17,10 @@ from wua_onnx.recording import saved
 from wua_onnx.recording.instrument import Instrumented, instrument
 from wua_onnx.recording.masks import find_mask
 from wua_onnx.recording.plan import Place, check_settings, checked
-from wua_onnx.recording.reading import Reading, read
+from wua_onnx.recording.reading import Reading, Results, Run, read, readings
 from wua_onnx.recording.result import Recording, agreeing, first, joined, mixing, sample_axis
 from wua_onnx.recording.runner import Runner
+from wua_onnx.recording.slices import Slices
 from wua_onnx.recording.sums import Sums
 from wua_onnx.running import Batch, Data, InputSpec, input_specs
 from wua_onnx.running.batches import copies_of_last
@@ -90,6 +91,8 @@ class Recorder:
         self.seconds = 0.0
         self.precision: str | None = None
         self._runner = Runner(self._prepare, device, isolate=isolate)
+        whole = self.fixed or keep_outputs or device != "cpu"
+        self._slices = Slices(self.model, self.specs, self._plan, whole=whole)
         if run:
             self._runner.start()
 
@@ -219,29 +222,25 @@ class Recorder:
     def _run(self, batch: Batch) -> None:
         started = time.perf_counter()
         own = self._plan.outputs if self.keep_outputs else self._plan.outputs[:1] if batch.labels is not None else ()
-        results = self._runner.run(batch.feeds, own)
+        runs = self._runner.runs(tuple(self._slices.of(batch)), own)
         self.precision = self.precision or self._runner.precision
         padding = self.batch_size - batch.samples if self.fixed else 0
         # Samples do not mix: what copies add to a sum over the whole batch can be taken out of it again.
         copies = self._runner.run(copies_of_last(batch, self.specs, self.batch_size)) if padding else None
-        readings = {place: self._reading(place, results, batch.samples, padding, copies) for place in self._plan.taps}
-        self._sums.add(self._plan, readings)
+        self._sums.add(self._plan, {place: self._readings(place, runs, padding, copies) for place in self._plan.taps})
         self.samples += batch.samples
         self.batches += 1
         if self.keep_outputs:
-            self._kept.append({name: first(results[name], batch.samples, padding) for name in own})
+            self._kept.append({name: first(runs[0][0][name], batch.samples, padding) for name in own})
         if batch.labels is not None and own:
-            correct, labelled = agreeing(results[own[0]], batch.labels, batch.samples)
+            output = joined([results[own[0]] for results, _ in runs], 0)
+            correct, labelled = agreeing(output, batch.labels, batch.samples)
             self.correct += correct
             self.labelled += labelled
         self.seconds += time.perf_counter() - started
 
-    def _reading(
-        self, place: Place, results: Mapping[str, Array], samples: int, padding: int, copies: Mapping[str, Array] | None
-    ) -> Reading | None:
+    def _readings(self, place: Place, runs: Sequence[Run], padding: int, copies: Results | None) -> list[Reading]:
         tap, outputs = self._plan.taps[place]
-        reading = read(tap, outputs, results, samples)
-        if copies is None or reading is None:
-            return reading
-        added = read(tap, outputs, copies, self.batch_size)
-        return reading if added is None else reading.without(added, padding / self.batch_size)
+        found = readings(tap, outputs, runs)
+        added = None if copies is None else read(tap, outputs, copies, self.batch_size)
+        return found if added is None else [part.without(added, padding / self.batch_size) for part in found]

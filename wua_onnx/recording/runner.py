@@ -10,7 +10,7 @@ import numpy as np
 from wua_onnx.errors import RunError
 from wua_onnx.recording.instrument import Instrumented
 from wua_onnx.recording.plan import Place
-from wua_onnx.recording.reading import lengths
+from wua_onnx.recording.reading import Run, lengths
 from wua_onnx.running import Session
 from wua_onnx.running.bfloat16 import NOTE, as_float32
 from wua_onnx.running.isolated import IsolatedSession
@@ -91,6 +91,14 @@ class Runner:
             return results
         self._place(frozenset(long | {place for place, (tap, _) in self.plan.taps.items() if tap.precise}))
         return self._run(feeds, also)
+
+    def runs(self, slices: Sequence[tuple[Mapping[str, Array], int]], also: Sequence[str] = ()) -> list[Run]:
+        """Return what `run` returns of each slice of a batch, which comes with its number of samples."""
+        while True:
+            plan = self.plan
+            found: list[Run] = [(self.run(feeds, also), samples) for feeds, samples in slices]
+            if self.plan is plan:  # else outputs have other names from some slice on
+                return found
 
     def _run(self, feeds: Mapping[str, Array], also: Sequence[str]) -> dict[str, Array]:
         session = self.start()  # may place the taps anew

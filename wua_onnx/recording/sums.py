@@ -30,10 +30,10 @@ class Sums:
         self._layers = layers
         self._by_place: dict[Place, Accumulator] = {}
 
-    def add(self, plan: Instrumented, readings: Mapping[Place, Reading | None]) -> None:
-        """Add what a run returned; None where the part of the model that a tap is in did not run."""
-        for place, reading in readings.items():
-            if reading is not None:
+    def add(self, plan: Instrumented, readings: Mapping[Place, Sequence[Reading]]) -> None:
+        """Add what runs returned; nothing where the part of the model that a tap is in did not run."""
+        for place, several in readings.items():
+            for reading in several:
                 if place not in self._by_place:
                     self._by_place[place] = Accumulator(self._neurons(plan, place, reading))
                 self._by_place[place].add(reading)

@@ -133,7 +133,7 @@ class Data:
             at += taken
         if at == count:
             return []
-        rest = {spec.name: _slice(feeds[spec.name], spec, at, count) for spec in self.specs}
+        rest = {spec.name: slice_of(feeds[spec.name], spec, at, count) for spec in self.specs}
         return [(rest, None if labels is None else labels[at:])]
 
     def _joins(self, a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
@@ -219,7 +219,8 @@ def _fixed_batch(spec: InputSpec) -> int | None:
     return dim if isinstance(dim, int) else None
 
 
-def _slice(array: Array, spec: InputSpec, start: int, stop: int) -> Array:
+def slice_of(array: Array, spec: InputSpec, start: int, stop: int) -> Array:
+    """Return samples `start` to `stop` of an input."""
     if spec.sample_axis is None:
         return array
     return np.ascontiguousarray(array[(slice(None),) * spec.sample_axis + (slice(start, stop),)])
@@ -231,7 +232,7 @@ def _converted(array: Array, spec: InputSpec, start: int, stop: int) -> Array:
 
 def _part(array: Array, spec: InputSpec, start: int, stop: int, size: int) -> Array:
     """Return samples `start` to `stop` as the model takes them, with copies of the last one up to `size` samples."""
-    array = _converted(_slice(array, spec, start, stop), spec, start, stop)
+    array = _converted(slice_of(array, spec, start, stop), spec, start, stop)
     if spec.sample_axis is None or array.shape[spec.sample_axis] == size:
         return array
     missing = size - array.shape[spec.sample_axis]
