@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx.importance.circuits import Taking, taking
 from wua_onnx.importance.heads import Sums, block_json, sums_in_slabs
 from wua_onnx.importance.measured import scored_slabs
 from wua_onnx.importance.score import can_score
@@ -18,7 +19,7 @@ from wua_onnx.model.graph import Model
 from wua_onnx.recording import NeuronStatistics
 
 Array: TypeAlias = np.ndarray[Any, Any]
-# Weights of one layer that are in memory together: larger ones are scored in slabs, and not compared by head.
+# Weights of one layer that are in memory together: larger ones are scored, and their heads compared, in slabs.
 LARGEST = 2**24
 Statistics: TypeAlias = Mapping[str, tuple[NeuronStatistics, ...]]
 
@@ -44,9 +45,8 @@ def _described(block: AttentionBlock, layers: Layers, statistics: Statistics, cr
             return None
         return sums_in_slabs(scored_slabs(layer, criterion, recorded, LARGEST), layer.shape, layer.neuron_axis)
 
-    def weights(name: str) -> Array | None:
-        layer = layers.by_name[name]
-        return layer.weight() if layer.size <= LARGEST else None
+    def weights(name: str) -> Taking | None:
+        return taking(layers.by_name[name], LARGEST)
 
     def dead(name: str) -> Array | None:
         fitting = [part.dead(False) for part in statistics.get(name, ()) if part.positions]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from wua_onnx.importance.heads import block_json, circuit_similarity, dead_heads, head_sums, spread, sums_of
+from wua_onnx.importance.circuits import circuit_similarity
+from wua_onnx.importance.heads import block_json, dead_heads, head_sums, spread, sums_of
 from wua_onnx.layers.head_maps import AttentionBlock, HeadMap, unmapped
 
 Array = np.ndarray[Any, Any]
@@ -56,7 +57,12 @@ WEIGHTS = {"qkv": rand(INPUT, (HEADS + 2 * KV_HEADS) * HEAD, seed=1), "out": ran
 
 def described(made: AttentionBlock, dead: Array | None = None) -> dict[str, Any]:
     sums = {name: sums_of(np.abs(weight), 1) for name, weight in WEIGHTS.items()}
-    return block_json(made, sums.get, WEIGHTS.get, lambda name: dead if name == "qkv" else None)
+    return block_json(made, sums.get, lambda name: WEIGHTS[name].take, lambda name: dead if name == "qkv" else None)
+
+
+def similarity(value: Array, value_heads: Array, output: Array, output_heads: Array, **options: int) -> Array | None:
+    columns, rows = ([np.flatnonzero(heads == head) for head in range(HEADS)] for heads in (value_heads, output_heads))
+    return circuit_similarity(value.take, columns, output.take, rows, **options)
 
 
 def test_sums_are_those_of_the_columns_and_rows_of_each_head() -> None:
@@ -92,9 +98,10 @@ def test_spread_is_the_entropy_of_the_shares() -> None:
     assert spread(importance) == pytest.approx((entropy, entropy / math.log(3), math.exp(entropy)))
 
 
-def test_similarity_is_the_cosine_of_the_matrices_of_the_heads() -> None:
+@pytest.mark.parametrize("most", [1, 4 * HEAD**2, 9 * HEAD**2, 10**6])
+def test_similarity_is_the_cosine_of_the_matrices_of_the_heads(most: int) -> None:
     value, output, heads = rand(INPUT, HEADS * HEAD), rand(HEADS * HEAD, OUTPUT), repeated(HEADS)
-    found = circuit_similarity(value, heads, output, heads)
+    found = similarity(value, heads, output, heads, most=most)
     assert found is not None
     circuits = [(value[:, heads == h] @ output[heads == h]).ravel() for h in range(HEADS)]
     expected = [[a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in circuits] for a in circuits]
@@ -103,11 +110,11 @@ def test_similarity_is_the_cosine_of_the_matrices_of_the_heads() -> None:
 
 def test_similarity_does_not_change_when_a_head_is_turned_and_turned_back() -> None:
     value, output, heads = rand(INPUT, HEADS * HEAD), rand(HEADS * HEAD, OUTPUT), repeated(HEADS)
-    before = circuit_similarity(value, heads, output, heads)
+    before = similarity(value, heads, output, heads)
     turn = rand(HEAD, HEAD, seed=9)
     value[:, heads == 2] = value[:, heads == 2] @ turn
     output[heads == 2] = np.linalg.solve(turn, output[heads == 2])
-    after = circuit_similarity(value, heads, output, heads)
+    after = similarity(value, heads, output, heads)
     assert before is not None
     assert after is not None
     np.testing.assert_allclose(after, before, atol=1e-9)
@@ -117,14 +124,14 @@ def test_a_copied_head_is_found() -> None:
     value, output, heads = rand(INPUT, HEADS * HEAD), rand(HEADS * HEAD, OUTPUT), repeated(HEADS)
     value[:, heads == 4] = 3 * value[:, heads == 1]
     output[heads == 4] = output[heads == 1]
-    found = circuit_similarity(value, heads, output, heads)
+    found = similarity(value, heads, output, heads)
     assert found is not None
     assert found[1, 4] == pytest.approx(1)
     assert np.sort(np.abs(found[np.triu_indices(HEADS, 1)]))[-2] < 0.9
 
 
 def test_heads_without_the_same_columns_and_rows_have_no_similarity() -> None:
-    assert circuit_similarity(rand(3, 4), np.array([0, 0, 1, 1]), rand(3, 5), np.array([0, 0, 1])) is None
+    assert similarity(rand(3, 4), np.array([0, 0, 1, 1]), rand(3, 5), np.array([0, 0, 1])) is None
 
 
 def test_dead_heads_have_no_living_column() -> None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from wua_onnx.importance.circuits import Taking, circuit_similarity
 from wua_onnx.importance.metrics import share_entropy
 from wua_onnx.importance.ranking import Array
 from wua_onnx.layers.chunks import Slab
@@ -87,47 +88,6 @@ def spread(importance: Array) -> tuple[float, float, float]:
     return entropy, entropy / math.log(importance.size) if importance.size > 1 else 1.0, math.exp(entropy)
 
 
-def circuit_similarity(value: Array, value_heads: Array, output: Array, output_heads: Array) -> Array | None:
-    """Return the cosine between what each two heads do to what they attend to, shape (heads, heads).
-
-    Head h writes x · V_h · O_h for every position x it attends to; the cosine is that between the matrices V_h · O_h
-    in the Frobenius inner product. It does not change when V_h is scaled or turned and O_h is scaled or turned back,
-    as cosines of the weights alone would. <V_g O_g, V_h O_h> = sum((V_gᵀ V_h) ∘ (O_g O_hᵀ)), so that the matrices
-    themselves, (in, out) for each head, are never made.
-
-    Source: Elhage et al., "A Mathematical Framework for Transformer Circuits", 2021 (the OV circuit).
-
-    Args:
-        value: canonical weight of the values, shape (in, columns).
-        value_heads: the head of each column, by heads of queries.
-        output: canonical weight of the output projection, shape (rows, out).
-        output_heads: the head of each row.
-
-    Returns:
-        None where a head has another number of columns than of rows. In the precision of the weights.
-    """
-    count = int(max(value_heads.max(initial=NONE), output_heads.max(initial=NONE))) + 1
-    sizes = np.bincount(value_heads[value_heads != NONE], minlength=count)
-    if not count or (sizes == 0).any() or (sizes != np.bincount(output_heads[output_heads != NONE])).any():
-        return None
-    columns, rows = value[:, _by_head(value_heads)], output[_by_head(output_heads)]
-    starts = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    products = np.empty((count, count))
-    for head, (start, size) in enumerate(zip(starts, sizes, strict=True)):
-        own = slice(start, start + size)
-        both = (columns[:, own].T @ columns) * (rows[own] @ rows.T)
-        products[head] = np.add.reduceat(both.sum(axis=0, dtype=np.float64), starts)
-    norms = np.sqrt(np.maximum(np.diag(products), 0.0))
-    scale = np.outer(norms, norms)
-    return np.asarray(np.divide(products, scale, out=np.zeros_like(products), where=scale > 0))
-
-
-def _by_head(heads: Array) -> Array:
-    """Return the indices that belong to a head, those of head 0 first."""
-    order = np.argsort(heads, kind="stable")
-    return np.asarray(order[heads[order] != NONE])
-
-
 def dead_heads(dead_columns: Array, value_heads: Array, count: int) -> list[int]:
     """Return the heads whose values are 0 throughout.
 
@@ -142,7 +102,7 @@ def dead_heads(dead_columns: Array, value_heads: Array, count: int) -> list[int]
 def block_json(
     block: AttentionBlock,
     sums: Callable[[str], Sums | None],
-    weights: Callable[[str], Array | None],
+    weights: Callable[[str], Taking | None],
     dead: Callable[[str], Array | None],
 ) -> dict[str, Any]:
     """Return the JSON of one block.
@@ -153,7 +113,7 @@ def block_json(
     Args:
         block: from `find_attention`.
         sums: of a layer by its name: those of the importances of its weights; None where there are none.
-        weights: of a layer by its name: its canonical weight; None where it cannot be read.
+        weights: of a layer by its name: what takes columns or rows of its canonical weight; None where nothing can.
         dead: of a layer by its name: which of its neurons are dead; None where nothing was recorded.
     """
     parts: dict[str, list[dict[str, Any]]] = {}
@@ -218,17 +178,16 @@ def _one(maps: Sequence[HeadMap]) -> HeadMap | None:
     return maps[0] if len(maps) == 1 and maps[0].layer is not None and maps[0].mapped else None
 
 
-def _similarity(block: AttentionBlock, weights: Callable[[str], Array | None]) -> Array | None:
+def _similarity(block: AttentionBlock, weights: Callable[[str], Taking | None]) -> Array | None:
     value, output = _one(block.value), _one(block.output)
     if value is None or output is None or not block.kv_head_of:
         return None
     v, o = weights(value.layer or ""), weights(output.layer or "")
-    if v is None or o is None or v.ndim != 2 or o.ndim != 2:
+    if v is None or o is None:
         return None
-    chosen = [np.flatnonzero(value.heads == own) for own in block.kv_head_of]
-    columns = np.concatenate(chosen)
-    heads = np.repeat(np.arange(len(chosen)), [part.size for part in chosen])
-    return circuit_similarity(v[:, columns], heads, o, output.heads)
+    columns = [np.flatnonzero(value.heads == own) for own in block.kv_head_of]
+    rows = [np.flatnonzero(output.heads == head) for head in range(len(columns))]
+    return circuit_similarity(v, columns, o, rows)
 
 
 def _most_similar(similar: Array | None) -> dict[str, list[float] | list[int] | None]:
@@ -248,4 +207,4 @@ def _dead(block: AttentionBlock, dead: Callable[[str], Array | None]) -> list[in
     return [head for head, own in enumerate(block.kv_head_of) if own in silent]
 
 
-__all__ = ["Sums", "block_json", "circuit_similarity", "dead_heads", "head_sums", "spread", "sums_of"]
+__all__ = ["Sums", "block_json", "dead_heads", "head_sums", "spread", "sums_of"]
