@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from wua_onnx import _describe as describe
 from wua_onnx import findings, importance
 from wua_onnx._attention import describe_attention
+from wua_onnx._describe_layers import describe_layers
 from wua_onnx._duplicates import duplicates
 from wua_onnx._layer_audit import LiveLayer
 from wua_onnx._profiled import profiled
@@ -191,7 +192,7 @@ def _assemble(
     digest = describe.digest(None if source.origin else source.model.path)
     statistics = recorded.layers if recorded is not None else {}
     criteria = settings["criterion"]
-    parts = describe.describe_layers(
+    parts = describe_layers(
         layers, statistics, criteria, report, settings["memory"] // 2, source.origin.get("modules", {})
     )
     totals = describe.describe_totals(parts, criteria[0])

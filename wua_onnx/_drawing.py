@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from wua_onnx._describe import describe_model, describe_unread
+from wua_onnx._describe import describe_model
+from wua_onnx._describe_layers import describe_unread
 from wua_onnx._profiled import profiled
 from wua_onnx._sources import opened, with_sample
 from wua_onnx.diagrams.links import links_json
