@@ -141,10 +141,12 @@ def test_strongest_neurons_have_their_share() -> None:
 
 def test_criteria_stand_side_by_side() -> None:
     view = importance_view(rich())
+    assert view.criteria is not None
     assert [row[0] for row in view.criteria.rows] == ["activation", "magnitude"]
     assert view.layers is not None
     assert len(view.layers.rows) == 4
     assert importance_view(digits()).layers is None
+    assert importance_view(digits()).criteria is None
     assert view.unrecorded is not None
     assert view.unrecorded.rows == (("fc9", "1,234", "inside a loop"),)
     assert "Not recorded and so judged by no criterion that needs data: 1 layer (1,234 elements)." in view.lines

@@ -5,12 +5,12 @@ from __future__ import annotations
 import io
 from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from wua_onnx._text import visible
+from wua_onnx.report.columns import Cell, Column
+from wua_onnx.report.terminal import table
 
 if TYPE_CHECKING:
     from wua_onnx.budget.outcome import Outcome
@@ -23,7 +23,7 @@ def print_check(result: CheckResult, console: Console | None = None) -> None:
     """Print what broke first, then what was kept, then the notes."""
     console = console or Console()
     console.print(Text(visible(result.summary, 300), style="green" if result.ok else "bold red"))
-    console.print(_table(result, console.is_terminal))
+    console.print(table(_COLUMNS, sorted(result.outcomes, key=lambda outcome: outcome.ok), console))
     for note in result.notes:
         console.print(Text(f"{visible(note, 600)}.", style="dim"))
 
@@ -35,18 +35,20 @@ def as_text(result: CheckResult) -> str:
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
-def _table(result: CheckResult, framed: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD if framed else None, pad_edge=False, show_edge=False)
-    for title in ("", "figure", "got", "limit", "by", "most in"):
-        table.add_column(title, justify="right" if title in ("got", "limit", "by") else "left", overflow="fold")
-    for outcome in sorted(result.outcomes, key=lambda outcome: outcome.ok):
-        table.add_row(*_cells(outcome))
-    return table
+def _word(outcome: Outcome) -> Cell:
+    word, style = ("ok", "good") if outcome.ok else ("broken", "poor")
+    return (
+        Cell(text=word, style=style)
+        if outcome.certain
+        else Cell(text=f"{word}?", style="fair" if outcome.ok else style)
+    )
 
 
-def _cells(outcome: Outcome) -> tuple[Text, ...]:
-    word, style = ("ok", "green") if outcome.ok else ("broken", "bold red")
-    if not outcome.certain:
-        word, style = f"{word}?", style if not outcome.ok else "yellow"
-    texts = (outcome.label, outcome.got_text, outcome.limit_text, outcome.over_text, outcome.most_in)
-    return (Text(word, style=style), *map(Text, texts))
+_COLUMNS = (
+    Column(title="", cell=_word, right=False),
+    Column(title="figure", cell=lambda outcome: Cell(text=outcome.label), right=False),
+    Column(title="got", cell=lambda outcome: Cell(text=outcome.got_text)),
+    Column(title="limit", cell=lambda outcome: Cell(text=outcome.limit_text)),
+    Column(title="by", cell=lambda outcome: Cell(text=outcome.over_text), spare=1),
+    Column(title="most in", cell=lambda outcome: Cell(text=outcome.most_in), right=False, narrow=False),
+)

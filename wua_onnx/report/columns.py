@@ -8,8 +8,6 @@ from typing import Any
 
 from wua_onnx.report.rows import NOTHING, CostRow, LayerRow, Reading
 
-NARROW = 80  # columns of a console below which titles fold
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -21,17 +19,26 @@ class Cell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """A column; `narrow` ones are shown at every width, of the others as many as fit."""
+    """A column.
+
+    Attributes:
+        title: its head.
+        cell: makes the cell of a row.
+        right: whether it stands right, as figures do.
+        narrow: whether it belongs to every table; of the others as many are shown as fit.
+        spare: those of the highest number are left out first where not even the narrow ones fit.
+    """
 
     title: str
     cell: Callable[[Any], Cell]
     right: bool = True
     narrow: bool = True
+    spare: int = 0
 
 
-def _text(title: str, name: str, *, right: bool = True, narrow: bool = True) -> Column:
+def _text(title: str, name: str, *, right: bool = True, narrow: bool = True, spare: int = 0) -> Column:
     """Return a column that shows one field of the row."""
-    return Column(title=title, cell=lambda row: Cell(text=getattr(row, name)), right=right, narrow=narrow)
+    return Column(title=title, cell=lambda row: Cell(text=getattr(row, name)), right=right, narrow=narrow, spare=spare)
 
 
 def _metric(title: str, name: str, *, narrow: bool = True) -> Column:
@@ -70,9 +77,9 @@ def _indented(row: CostRow) -> Cell:
 LAYERS = (
     Column(title="layer", cell=_layer_name, right=False),
     _text("kind", "kind", right=False, narrow=False),
-    _text("shape", "shape", right=False),
-    _text("weights", "weights"),
-    _text("MACs", "macs_share"),
+    _text("shape", "shape", right=False, spare=4),
+    _text("weights", "weights", spare=2),
+    _text("MACs", "macs_share", spare=3),
     _metric("utilization", "utilization"),
     _untrained("utilization"),
     _metric("redundancy", "redundancy", narrow=False),
@@ -84,22 +91,22 @@ LAYERS = (
 
 OPERATORS = (
     _text("operator", "name", right=False),
-    _text("nodes", "count"),
+    _text("nodes", "count", spare=3),
     _text("MACs", "macs"),
-    _text("share", "share"),
+    _text("share", "share", spare=2),
     _text("FLOPs", "flops"),
     _text("int ops", "int_ops", narrow=False),
-    _text("bytes", "bytes"),
+    _text("bytes", "bytes", spare=1),
     Column(title="verdict", cell=_verdict, right=False),
     _text("reason", "reason", right=False, narrow=False),
 )
 
 HEADS = (
     _text("attention", "name", right=False),
-    _text("heads", "heads"),
+    _text("heads", "heads", spare=1),
     _text("effective", "effective"),
     _text("strongest", "strongest"),
-    _text("weakest", "weakest"),
+    _text("weakest", "weakest", spare=2),
     _text("most alike", "alike", narrow=False),
     Column(title="dead", cell=lambda row: Cell(text=row.dead, style="severe" if row.some_dead else "")),
     _text("share of each head, %", "shares", right=False, narrow=False),
@@ -107,25 +114,25 @@ HEADS = (
 
 MODULES = (
     Column(title="module", cell=_indented, right=False),
-    _text("nodes", "count"),
+    _text("nodes", "count", spare=3),
     _text("MACs", "macs"),
-    _text("share", "share"),
+    _text("share", "share", spare=2),
     _text("FLOPs", "flops"),
-    _text("bytes", "bytes"),
+    _text("bytes", "bytes", spare=1),
 )
 
 FIGURES = {
     "params": _text("params", "params", narrow=False),
     "macs": _text("MACs", "macs"),
-    "share": _text("share", "share"),
+    "share": _text("share", "share", spare=2),
     "flops": _text("FLOPs", "flops"),
     "int_ops": _text("int ops", "int_ops", narrow=False),
-    "bytes": _text("bytes", "bytes"),
+    "bytes": _text("bytes", "bytes", spare=1),
     "intensity": _text("FLOP/byte", "intensity", narrow=False),
 }
 _HEADS = {
-    "operator": (_text("operator", "name", right=False), _text("nodes", "count")),
-    "module": (Column(title="module", cell=_indented, right=False), _text("nodes", "count")),
+    "operator": (_text("operator", "name", right=False), _text("nodes", "count", spare=3)),
+    "module": (Column(title="module", cell=_indented, right=False), _text("nodes", "count", spare=3)),
     "node": (_text("node", "name", right=False), _text("operator → shape", "detail", right=False)),
 }
 _TAIL = (

@@ -9,12 +9,12 @@ from wua_onnx.report.columns import Cell, Column
 from wua_onnx.report.comparison_view import ComparisonView, LayerChange, OutputRow
 
 
-def _shown(title: str, name: str, *, change: bool = False, narrow: bool = True) -> Column:
+def _shown(title: str, name: str, *, change: bool = False, narrow: bool = True, spare: int = 0) -> Column:
     def cell(row: LayerChange) -> Cell:
         tone = row.figures[name].tone if name in row.figures else ""
         return Cell(text=row.change(name), style=tone) if change else Cell(text=row.line(name))
 
-    return Column(title=title, cell=cell, narrow=narrow)
+    return Column(title=title, cell=cell, narrow=narrow, spare=spare)
 
 
 def _layer_name(row: LayerChange) -> Cell:
@@ -24,11 +24,11 @@ def _layer_name(row: LayerChange) -> Cell:
 LAYERS = (
     Column(title="layer", cell=_layer_name, right=False),
     Column(title="", cell=lambda row: Cell(text=row.status, style=row.status), right=False),
-    Column(title="shape", cell=lambda row: Cell(text=row.shape), right=False),
+    Column(title="shape", cell=lambda row: Cell(text=row.shape), right=False, spare=2),
     _shown("Δ weights", "weights", change=True),
     _shown("Δ MACs", "macs", change=True, narrow=False),
     _shown("utilization", "utilization"),
-    _shown("change", "utilization", change=True),
+    _shown("change", "utilization", change=True, spare=1),
     _shown("Δ redundancy", "redundancy", change=True, narrow=False),
     _shown("Δ gini", "gini", change=True, narrow=False),
     _shown("dead", "dead_neurons", narrow=False),
@@ -47,8 +47,8 @@ _NOTE = Column(title="note", cell=lambda row: Cell(text=row.note), right=False)
 _OUTPUTS = (
     Column(title="output", cell=lambda row: Cell(text=row.name), right=False),
     Column(title="largest", cell=lambda row: Cell(text=row.largest)),
-    Column(title="mean", cell=lambda row: Cell(text=row.mean)),
-    Column(title="RMS", cell=lambda row: Cell(text=row.rms)),
+    Column(title="mean", cell=lambda row: Cell(text=row.mean), spare=2),
+    Column(title="RMS", cell=lambda row: Cell(text=row.rms), spare=1),
     Column(title="relative", cell=lambda row: Cell(text=row.relative)),
     Column(title="same class", cell=lambda row: Cell(text=row.agreement)),
 )

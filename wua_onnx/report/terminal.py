@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from rich import box
-from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from wua_onnx.report import columns
-from wua_onnx.report.columns import NARROW, Column
+from wua_onnx.report.columns import Column
+from wua_onnx.report.fitting import fitted
 from wua_onnx.report.method import Fact
 from wua_onnx.report.rows import FindingRow
 from wua_onnx.report.training_view import ENERGY, WORK, TrainingView
@@ -27,8 +27,6 @@ _STYLES = {
     "redundant": "red", "concentrated": "red", "severe": "red", "efficient": "green", "uniform": "green",
     "unknown": "red", "estimate": "yellow", "free": "dim",
 }  # fmt: skip
-_GAP = 2  # columns of the console between those of a table
-_NAME = 32  # columns of the console for names, which are folded there before figures are left out
 _FACTS_PER_LINE = 88  # columns of the console from which figures stand three in a line
 
 
@@ -119,37 +117,21 @@ def _notes(view: Page) -> Group:
 
 
 def table(shown: Sequence[Column], rows: Sequence[Any], console: Console) -> Table:
-    """Return the rows under the columns that fit; a long first column is folded, others where nothing else helps."""
-    needed = _widths(shown, rows)
-    shown = _fitting(shown, needed, console.width)
-    fits = _total(shown, needed) <= console.width
+    """Return the rows under the columns that fit, and what is left out; long texts are folded."""
+    widths, without = fitted(shown, rows, console.width, 3 if console.is_terminal else 2)
     grid = Table(box=box.SIMPLE_HEAD if console.is_terminal else None, pad_edge=False, show_edge=False)
-    for i, column in enumerate(shown):
+    if without:
+        grid.caption = Text(
+            f"not shown for lack of room: {', '.join(c.title for c in without if c.title)}", style="dim"
+        )
+        grid.caption_justify = "left"
+    for column, width in widths.items():
         justify: Literal["left", "right"] = "right" if column.right else "left"
-        least = needed[column] if fits and i else len(column.title) if console.width >= NARROW else None
-        grid.add_column(Text(column.title), justify=justify, overflow="fold", min_width=least)
+        grid.add_column(Text(column.title), justify=justify, overflow="fold", width=width)
     for row in rows:
-        cells = [column.cell(row) for column in shown]
+        cells = [column.cell(row) for column in widths]
         grid.add_row(*(Text(cell.text, style=_STYLES.get(cell.style, "")) for cell in cells))
     return grid
-
-
-def _widths(shown: Sequence[Column], rows: Sequence[Any]) -> dict[Column, int]:
-    """Return the width of each column's longest line; the first one's is `_NAME` at most."""
-    widths = {c: max([cell_len(c.title), *(cell_len(c.cell(row).text) for row in rows)]) for c in shown}
-    return {column: min(width, _NAME) if column is shown[0] else width for column, width in widths.items()}
-
-
-def _total(shown: Sequence[Column], needed: Mapping[Column, int]) -> int:
-    return sum(needed[column] + _GAP for column in shown) - _GAP
-
-
-def _fitting(shown: Sequence[Column], needed: Mapping[Column, int], width: int) -> list[Column]:
-    """Return the columns without the last of those that may be left out, until the others fit beside each other."""
-    kept, spare = list(shown), [column for column in shown if not column.narrow]
-    while spare and _total(kept, needed) > width:
-        kept.remove(spare.pop())
-    return kept
 
 
 def section(console: Console, title: str, content: Any) -> None:
