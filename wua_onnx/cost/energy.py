@@ -15,10 +15,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from types import MappingProxyType
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-from wua_onnx.errors import DataError
+from wua_onnx.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    from wua_onnx.cost.report import CostReport
 
 _BOARD_WATTS = 400
 JOULES_PER_FLOP = _BOARD_WATTS / 19.5e12
@@ -114,6 +118,21 @@ def energy(
     _check({**used, "flops": flops, "bytes_moved": bytes_moved, "int_ops": int_ops})
     joules = flops * joules_per_flop + bytes_moved * joules_per_byte + int_ops * joules_per_int_op
     return _energy(joules, used, "estimate")
+
+
+def energy_of(report: CostReport, samples: int, constants: Constants) -> Energy:
+    """Return the energy of `samples` through the model of `report`; see `CostReport.energy`.
+
+    Raises:
+        ShapeError: dimensions other than the batch are still free.
+        DataError, TypeError: as `energy`.
+    """
+    one = report.per_sample()
+    if one.symbols:
+        raise ShapeError(f"energy: expected every dimension bound, got free ones: {', '.join(one.symbols)}")
+    times = Fraction(samples, one.samples_per_run or 1)
+    work = (one.cost.flops, one.moved, one.cost.int_ops)
+    return energy(*(round(dim * times) for dim in work if isinstance(dim, int)), **constants)
 
 
 def _energy(joules: float, used: Mapping[str, float], label: str) -> Energy:

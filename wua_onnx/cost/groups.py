@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from wua_onnx.cost.nodes import Figure, NodeCost, intensity, summed
+from wua_onnx.cost.figures import Figures
+from wua_onnx.cost.nodes import NodeCost, summed
 from wua_onnx.cost.value import Cost, Verdict
-from wua_onnx.model.dims import Dim, substitute, symbols, to_sympy, total
+from wua_onnx.model.dims import Dim, substitute, symbols, total
 
 Path = tuple[str, ...]
 
@@ -18,7 +19,7 @@ _GRAVEST = (Verdict.UNKNOWN, Verdict.ESTIMATE, Verdict.COUNTED, Verdict.FREE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Group:
+class Group(Figures):
     """The cost of several nodes together: of one operator, or of one module with everything inside it.
 
     Attributes:
@@ -39,26 +40,6 @@ class Group:
     verdict: Verdict = Verdict.COUNTED
     reason: str | None = None
 
-    @property
-    def macs(self) -> Figure:
-        """Multiply-accumulates."""
-        return to_sympy(self.cost.macs)
-
-    @property
-    def flops(self) -> Figure:
-        """Floating-point operations."""
-        return to_sympy(self.cost.flops)
-
-    @property
-    def bytes(self) -> Figure:
-        """Bytes read and written."""
-        return to_sympy(self.moved)
-
-    @property
-    def intensity(self) -> float | Figure | None:
-        """Operations, float and integer, per byte moved; None where nothing moves."""
-        return intensity(self.cost, self.moved)
-
 
 def _group(name: str, nodes: Sequence[NodeCost], depth: int = 0) -> Group:
     verdict = next(v for v in _GRAVEST if any(node.verdict == v for node in nodes))
@@ -66,7 +47,7 @@ def _group(name: str, nodes: Sequence[NodeCost], depth: int = 0) -> Group:
         name=name,
         nodes=len(nodes),
         cost=summed(node.cost for node in nodes),
-        moved=total(node.bytes_read + node.bytes_written for node in nodes),
+        moved=total(node.moved for node in nodes),
         params=sum(node.params for node in nodes),
         depth=depth,
         verdict=verdict,

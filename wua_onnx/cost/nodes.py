@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
+from wua_onnx.cost.figures import Figures
 from wua_onnx.cost.value import KINDS, Cost, Verdict
-from wua_onnx.model.dims import Dim, Shape, to_sympy, total
+from wua_onnx.model.dims import Dim, Shape, total
 
-if TYPE_CHECKING:
-    import sympy
-
-Figure: TypeAlias = "int | sympy.Expr"
 # Where a node lies inside of another: the attribute that holds its graph and its number there, from the outside in.
 Path: TypeAlias = "tuple[tuple[str, int], ...]"
 
@@ -27,17 +23,6 @@ def summed(costs: Iterable[Cost]) -> Cost:
     """Return the sum of `costs`."""
     costs = list(costs)
     return Cost(**{kind: total(getattr(cost, kind) for cost in costs) for kind in KINDS})
-
-
-def intensity(cost: Cost, moved: Dim) -> float | Figure | None:
-    """Return the arithmetic intensity: operations, float and integer, per byte moved; None where nothing moves."""
-    if moved == 0:
-        return None
-    operations = cost.flops + cost.int_ops
-    if isinstance(operations, int) and isinstance(moved, int):
-        return float(Fraction(operations, moved))
-    quotient: Figure = to_sympy(operations) / to_sympy(moved)
-    return quotient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +39,7 @@ class Observed:
 
 
 @dataclass(frozen=True, kw_only=True)
-class NodeCost:
+class NodeCost(Figures):
     """What one node costs per run.
 
     Attributes:
@@ -89,24 +74,9 @@ class NodeCost:
     inner: tuple[tuple[Path, Cost], ...] = field(default=(), repr=False, compare=False)
 
     @property
-    def macs(self) -> Figure:
-        """Multiply-accumulates."""
-        return to_sympy(self.cost.macs)
-
-    @property
-    def flops(self) -> Figure:
-        """Floating-point operations."""
-        return to_sympy(self.cost.flops)
-
-    @property
-    def bytes(self) -> Figure:
-        """Bytes read and written."""
-        return to_sympy(self.bytes_read + self.bytes_written)
-
-    @property
-    def intensity(self) -> float | Figure | None:
-        """Operations, float and integer, per byte moved; None where nothing moves."""
-        return intensity(self.cost, self.bytes_read + self.bytes_written)
+    def moved(self) -> Dim:
+        """Bytes read and written, as a dimension."""
+        return self.bytes_read + self.bytes_written
 
     def map(self, function: Callable[[Dim], Dim]) -> NodeCost:
         """Return the same node with `function` applied to every figure and dimension."""

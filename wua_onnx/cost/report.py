@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import cached_property
 from typing import Any, Unpack
 
 from wua_onnx.cost import report_json
+from wua_onnx.cost.binding import checked_sizes, mapped
 from wua_onnx.cost.curve import Curve, curve_of
-from wua_onnx.cost.energy import Constants, Energy, energy
+from wua_onnx.cost.energy import Constants, Energy, energy_of
+from wua_onnx.cost.figures import Figure, Figures
 from wua_onnx.cost.groups import Group, by_module, by_operator
-from wua_onnx.cost.lifetimes import Lifetime
 from wua_onnx.cost.live import LiveBytes, live_bytes
-from wua_onnx.cost.nodes import Figure, NodeCost, Observed, intensity, summed
-from wua_onnx.cost.peaks import alive_at_peak, peak
+from wua_onnx.cost.memory_figures import MemoryFigures
+from wua_onnx.cost.nodes import NodeCost, Observed, summed
 from wua_onnx.cost.training import TrainingCost, training_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
-from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim, once_each, substitute, symbol, symbols, to_sympy, total
+from wua_onnx.model.dims import Dim, substitute, symbol, symbols, total
 
 
 @dataclass(frozen=True, kw_only=True)
-class CostReport:
+class CostReport(MemoryFigures, Figures):
     """What a model costs per run: Python integers when every dimension is bound, else SymPy expressions.
+
+    Its operations and bytes are those of `Figures`, its memory is that of `MemoryFigures`.
 
     Attributes:
         by_node: one entry a node of the main graph, in file order.
         params: unique elements of the parameters.
-        weight_bytes_by_dtype: their bytes, by ONNX's name of the element type; types below a byte are packed.
-        shared_parameters: how many nodes read each of those that more than one does; they are counted once.
-        activations, peak: bytes of all activations, and of those alive at once at most (as dimensions).
-        lifetimes: the activations, with the nodes they are alive at; not in JSON.
         live: the curve of a report that was read from JSON (see `live_bytes`).
-        unsized: names of activations whose size is not known; bytes and memory leave them out.
-        kv_cache: see `kv_cache_bytes_per_token` (as a dimension).
         observed: the run that trips, branches and shapes were taken from; None where there was none.
         batch: samples in one run (as a dimension); None where no input tells.
         trainable: elements of the parameters that a training changes (convention 13).
@@ -45,17 +40,10 @@ class CostReport:
 
     by_node: tuple[NodeCost, ...]
     params: int
-    weight_bytes_by_dtype: Mapping[str, int]
-    activations: Dim
-    peak: Dim
     batch: Dim | None = None
     trainable: int = 0
     dims: Mapping[str, int] = field(default_factory=dict)
-    shared_parameters: Mapping[str, int] = field(default_factory=dict)
-    lifetimes: tuple[Lifetime, ...] | None = field(default=(), repr=False, compare=False)
     live: LiveBytes | None = field(default=None, repr=False, compare=False)
-    unsized: tuple[str, ...] = ()
-    kv_cache: Dim | None = None
     observed: Observed | None = None
 
     @cached_property
@@ -68,83 +56,20 @@ class CostReport:
         """Samples in one run; None while the batch is symbolic."""
         return self.batch if isinstance(self.batch, int) else None
 
-    @property
-    def macs(self) -> Figure:
-        """Multiply-accumulates of contractions, float and integer."""
-        return to_sympy(self.cost.macs)
-
-    @property
-    def int_macs(self) -> Figure:
-        """The integer part of `macs`."""
-        return to_sympy(self.cost.int_macs)
-
-    @property
-    def quantized_macs(self) -> Figure:
-        """The floating-point part of `macs` that a runtime which fuses Q/DQ groups does in integers (convention 7)."""
-        return to_sympy(self.cost.quantized_macs)
-
-    @property
-    def flops(self) -> Figure:
-        """Floating-point operations: two per floating-point MAC, plus all others."""
-        return to_sympy(self.cost.flops)
-
-    @property
-    def int_ops(self) -> Figure:
-        """Integer operations, two per integer MAC."""
-        return to_sympy(self.cost.int_ops)
-
-    @property
-    def weight_bytes(self) -> int:
-        """Bytes of the parameters, each counted once."""
-        return sum(self.weight_bytes_by_dtype.values())
-
-    @property
-    def activation_bytes(self) -> Figure:
-        """Bytes of every activation, each counted once."""
-        return to_sympy(self.activations)
-
-    @property
-    def peak_activation_bytes(self) -> Figure:
-        """The most bytes of activations alive at once (convention 14)."""
-        return to_sympy(self.peak)
-
-    @cached_property
-    def alive_at_peak(self) -> tuple[tuple[str, int], ...]:
-        """The name and the bytes of every activation that is alive when the most bytes are, the largest first.
-
-        Raises:
-            ShapeError: dimensions are still free, or were when the report was written as JSON.
-        """
-        found = alive_at_peak(self.lifetimes or ())
-        sizes = tuple((life.name, life.size) for life in found if isinstance(life.size, int))
-        if self.lifetimes is None or len(sizes) < len(found) or not isinstance(self.peak, int):
-            raise ShapeError(f"alive_at_peak: expected every dimension bound, got free ones: {', '.join(self.symbols)}")
-        return sizes
-
     @cached_property
     def live_bytes(self) -> LiveBytes | None:
         """The bytes alive as the run proceeds; None while dimensions other than the batch are free."""
         return self.live or live_bytes(self.lifetimes or (), self._batch_of_one())
 
-    @property
-    def kv_cache_bytes_per_token(self) -> Figure | None:
-        """Bytes that one token of one sequence takes in all key-value caches; None where the model keeps none."""
-        return None if self.kv_cache is None else to_sympy(self.kv_cache)
-
-    @property
-    def intensity(self) -> float | Figure | None:
-        """Operations, float and integer, per byte moved; None where nothing moves."""
-        return intensity(self.cost, self.moved)
-
     @cached_property
     def moved(self) -> Dim:
         """Bytes read and written by all nodes, as a dimension."""
-        return total(node.bytes_read + node.bytes_written for node in self.by_node)
+        return total(node.moved for node in self.by_node)
 
     @property
     def bytes_moved(self) -> Figure:
         """Bytes read and written by all nodes, weights included, nothing kept in caches."""
-        return to_sympy(self.moved)
+        return self.bytes
 
     @cached_property
     def by_operator(self) -> Mapping[str, Group]:
@@ -237,12 +162,7 @@ class CostReport:
             DataError: a number is out of range.
             TypeError: there is no such constant.
         """
-        report = self.per_sample()
-        if report.symbols:
-            raise ShapeError(f"energy: expected every dimension bound, got free ones: {', '.join(report.symbols)}")
-        times = Fraction(samples, report.samples_per_run or 1)
-        work = (report.cost.flops, report.moved, report.cost.int_ops)
-        return energy(*(round(dim * times) for dim in work if isinstance(dim, int)), **constants)
+        return energy_of(self, samples, constants)
 
     def per_sample(self) -> CostReport:
         """Return the report with the batch bound to 1, where its symbol is the only free one; else this report."""
@@ -264,11 +184,8 @@ class CostReport:
         Raises:
             ShapeError: a name is no free symbol of this report, or a size is no integer of at least 0.
         """
-        values = self._sizes("at", {**(mapping or {}), **dims})
-        return replace(
-            self._mapped(lambda dim: substitute(dim, values)),
-            dims={**self.dims, **values},
-        )
+        values = checked_sizes("at", self.symbols, {**(mapping or {}), **dims})
+        return replace(mapped(self, lambda dim: substitute(dim, values)), dims={**self.dims, **values})
 
     def curve(
         self, symbol: str, sizes: Iterable[int], mapping: Mapping[str, int] | None = None, /, **dims: int
@@ -284,39 +201,14 @@ class CostReport:
         Raises:
             ShapeError: a name is no free symbol, a free one has no size, or a size is no integer of at least 0.
         """
-        others = self._sizes("curve", {**(mapping or {}), **dims})
-        checked = [self._sizes("curve", {symbol: size})[symbol] for size in sizes]
-        self._sizes("curve", {symbol: 0})
+        others = checked_sizes("curve", self.symbols, {**(mapping or {}), **dims})
+        checked_sizes("curve", self.symbols, {symbol: 0})
+        checked = [checked_sizes("curve", self.symbols, {symbol: size})[symbol] for size in sizes]
         return curve_of(self, symbol, checked, others)
-
-    def _sizes(self, where: str, values: Mapping[str, int]) -> dict[str, int]:
-        """Return `values` as Python integers."""
-        result = {}
-        for name, size in values.items():
-            if name not in self.symbols:
-                known = ", ".join(self.symbols) or "none"
-                raise ShapeError(f"{where}({name}={size}): expected one of the free symbols ({known}), got {name!r}")
-            if not hasattr(size, "__index__") or size < 0:
-                raise ShapeError(f"{where}({name}={size}): expected an integer of at least 0, got {size!r}")
-            result[name] = int(size)
-        return result
 
     def renamed(self, names: Mapping[str, Dim]) -> CostReport:
         """Return the report with symbols replaced by `names` (from generated to displayed ones)."""
-        return self._mapped(lambda dim: substitute(dim, names)) if names else self
-
-    def _mapped(self, function: Callable[[Dim], Dim]) -> CostReport:
-        function = once_each(function)
-        lifetimes = self.lifetimes and tuple(replace(life, size=function(life.size)) for life in self.lifetimes)
-        return replace(
-            self,
-            by_node=tuple(node.map(function) for node in self.by_node),
-            activations=function(self.activations),
-            peak=function(self.peak) if lifetimes is None else peak(lifetimes),
-            lifetimes=lifetimes,
-            kv_cache=None if self.kv_cache is None else function(self.kv_cache),
-            batch=None if self.batch is None else function(self.batch),
-        )
+        return mapped(self, lambda dim: substitute(dim, names)) if names else self
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report in JSON's own types."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from wua_onnx.cost.figures import intensity
 from wua_onnx.cost.groups import Group
 from wua_onnx.cost.lifetimes import Lifetime
 from wua_onnx.cost.live import LiveBytes
-from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, Observed, intensity
+from wua_onnx.cost.nodes import CONSTANT, UNUSED, NodeCost, Observed
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dim_json import from_json, to_json
@@ -120,7 +121,7 @@ def _node_dict(node: NodeCost) -> dict[str, Any]:
         "op": node.op,
         "module": node.module_name,
         "path": list(node.module),
-        **_figures(node.cost, node.bytes_read + node.bytes_written),
+        **_figures(node.cost, node.moved),
         "cost": {kind: to_json(getattr(node.cost, kind)) for kind in KINDS if getattr(node.cost, kind) != 0},
         "backward": {
             kind: to_json(getattr(node.backward, kind)) for kind in KINDS if getattr(node.backward, kind) != 0

@@ -158,7 +158,7 @@ def _bytes(value: ir.Value | None, model: Model, costs: Mapping[object, NodeCost
 
 def _size(node: NodeCost) -> tuple[int, int]:
     """Return an order of nodes by their work."""
-    parts = (node.cost.flops + node.cost.int_ops, node.bytes_read + node.bytes_written)
+    parts = (node.cost.flops + node.cost.int_ops, node.moved)
     first, second = (part if isinstance(part, int) else 0 for part in parts)
     return first, second
 
