@@ -176,6 +176,16 @@ TABLES: dict[str, tuple[str, dict[str, Any], Callable[[], Array]]] = {
     "rows": ("y = Gather(w, i)", {"w": rand(11, 3)}, lambda: rand(11, 3)),
     "columns": ("y = Gather<axis = 1>(w, i)", {"w": rand(3, 11)}, lambda: rand(3, 11).T),
     "single numbers": ("y = Gather(w, i)", {"w": rand(11)}, lambda: rand(11)[:, None]),
+    "rows by GatherND": (
+        "j = Unsqueeze(i, last) y = GatherND(w, j)",
+        {"w": rand(11, 3), "last": np.array([-1])},
+        lambda: rand(11, 3),
+    ),
+    "matrices of experts": (
+        "j = Unsqueeze(i, last) y = GatherND(w, j)",
+        {"w": rand(11, 3, 2), "last": np.array([-1])},
+        lambda: rand(11, 3, 2),
+    ),
     "integers": (
         "q = Gather(w, i) y = DequantizeLinear(q, ws, wz)",
         {"w": integers(11, 3), **STEP},

@@ -41,6 +41,20 @@ def gather(node: NodeView) -> Use | str | None:
     return decode if isinstance(decode, str) else replace(use, decode=decode)
 
 
+@layer_kind("GatherND")
+def gather_nd(node: NodeView) -> Use | str | None:
+    """Rows by indices of one number each: how PyTorch's exporter writes `table[indices]`."""
+    table, indices = node.input(0), node.input(1)
+    if table not in node.model.constants or indices is None or indices in node.model.constants:
+        return None
+    source = resolve(table, node.model)
+    if isinstance(source, str):
+        return source
+    if node.attr("batch_dims", 0) or indices.shape is None or not indices.shape or indices.shape[-1] != 1:
+        return "rows that are looked up by several numbers each"
+    return _rows(node, source, indices, 0)
+
+
 @layer_kind("EmbedLayerNormalization", domain=_MICROSOFT)
 @layer_kind("QEmbedLayerNormalization", domain=_MICROSOFT)
 def embed_layer_normalization(node: NodeView) -> Iterator[Use | str]:
