@@ -18,19 +18,11 @@ from wua_onnx.errors import ConversionError, RunError, WuaError
 from wua_onnx.model.load import skeleton_of
 from wua_onnx.model.scopes import module_name, module_path
 
+from ._tolerance import ROUNDINGS, gap, narrowest, precision_of, steps
 from ._upcast import upcast
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Layers: TypeAlias = "Iterable[tuple[str, Array]]"
-
-# Of the largest absolute value of an output, by the narrowest type in which the model computes: of float16 with its
-# mantissa of 11 bits, bfloat16 with 8, steps of 8 bits. Measured: 1e-3, 2e-3 for 2 to 50 dense layers, 2e-3, 1e-2 for a
-# small BERT, 5e-2, 2e-1 for a MobileNetV2. How roundings add up depends on the network, so beyond the first column the
-# framework's own rounding is measured, where it can compute in float32 as well; the second is for all others.
-_TIGHT = {ir.DataType.BFLOAT16: 1e-2, ir.DataType.FLOAT16: 2e-3}
-_TOLERANCES = {ir.DataType.BFLOAT16: 5e-2, ir.DataType.FLOAT16: 1e-2, ir.DataType.INT8: 5e-2}
-_ROUNDINGS = 3  # how far two computations that round differently may be apart, in roundings of one
-TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +34,8 @@ class Example:
         outputs: the arrays that came out, in the order of the ONNX outputs.
         layers: runs the samples once more and returns what each layer made of them, by its path, in the order in
             which they ran; only called to find the layer that goes wrong.
-        wide: computes the outputs in float32, where the framework was given a model in a narrower type.
+        wide: computes the outputs in another way, in float32 or by other kernels, where the framework was given a model
+            in a narrower type: what tells how far it rounds.
         narrow: float16 or bfloat16, where the framework computes in it and the model does not.
         sizes: the name and the shape of what each layer makes, by its path, in the framework; None for an axis as
             long as the batch.
@@ -56,14 +49,6 @@ class Example:
     sizes: Mapping[str, tuple[str, tuple[int | None, ...]]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Gap:
-    """The largest absolute difference of two arrays, and what it is to be measured by."""
-
-    difference: float
-    largest: float
-
-
 def largest_difference(model: ir.Model, path: Path, example: Example, where: str) -> float:
     """Return the largest absolute difference between the framework's outputs and onnxruntime's.
 
@@ -74,7 +59,7 @@ def largest_difference(model: ir.Model, path: Path, example: Example, where: str
             absolute value; more is allowed where it computes in a narrower type, and whole numbers may differ then.
         MissingDependency: there is no onnxruntime.
     """
-    narrow = _narrowest(model)
+    narrow = narrowest(model)
     with _runnable(path, narrow) as (proto, folder):
         worst = _compared(model, proto, folder, example, where, narrow)
         _check_sizes(path, proto, folder, example, where)
@@ -107,23 +92,21 @@ def _compared(
             f"{where}: expected outputs of shapes {[list(array.shape) for array in example.outputs]} "
             f"as in the framework, got {[list(array.shape) for array in got]} from the converted model"
         )
-    narrow = narrow or example.narrow
-    table = _TIGHT if example.wide is not None else _TOLERANCES
-    tolerance = table.get(narrow, _TOLERANCES.get(narrow, TOLERANCE)) if narrow is not None else TOLERANCE
+    precision = precision_of(model, narrow or example.narrow, example.wide is not None)
+    rounded = steps(model)
     worst = 0.0
     for index, (name, expected, found) in enumerate(zip(names, example.outputs, got, strict=True)):
-        gap = _gap(expected, found)
-        exact = expected.dtype.kind in "biu"
-        allowed = 0.0 if exact and narrow is None else gap.largest if exact else tolerance * gap.largest
-        if gap.difference > allowed and example.wide is not None:
-            allowed = max(allowed, _ROUNDINGS * _gap(example.wide()[index], expected).difference)
-        if gap.difference > allowed:
+        off = gap(expected, found)
+        limit = precision.allowed(off, expected, rounded[index])
+        if off.difference > limit and example.wide is not None:
+            limit = max(limit, ROUNDINGS * gap(example.wide()[index], expected).difference)
+        if off.difference > limit:
             raise ConversionError(
-                f"{where}, output {name!r}: expected the framework's values (largest {gap.largest:.6g}) to within "
-                f"{allowed:.3g}, got a difference of {gap.difference:.6g} from the converted model"
-                f"{_first_diverging(model, proto, folder, example, tolerance)}"
+                f"{where}, output {name!r}: expected the framework's values (largest {off.largest:.6g}) to within "
+                f"{limit:.3g}, got a difference of {off.difference:.6g} from the converted model"
+                f"{_first_diverging(model, proto, folder, example, precision.relative)}"
             )
-        worst = max(worst, gap.difference)
+        worst = max(worst, off.difference)
     return worst
 
 
@@ -175,16 +158,6 @@ def _suspects(path: Path, example: Example) -> dict[str, str]:
     return found
 
 
-def _narrowest(model: ir.Model) -> ir.DataType | None:
-    """Return bfloat16 or float16 where anything in the model is of that type, int8 where it is quantized."""
-    if any(node.op_type == "QuantizeLinear" for node in model.graph.all_nodes()):
-        return ir.DataType.INT8
-    found = {value.dtype for graph in model.graphs() for value in graph.initializers.values()}
-    found |= {output.dtype for node in model.graph.all_nodes() for output in node.outputs}
-    found |= {value.dtype for value in model.graph.inputs}
-    return next((dtype for dtype in _TOLERANCES if dtype in found), None)
-
-
 def _run(proto: onnx.ModelProto, folder: Path, example: Example) -> tuple[list[str], list[Array]]:
     from wua_onnx.running import Session
 
@@ -195,17 +168,6 @@ def _run(proto: onnx.ModelProto, folder: Path, example: Example) -> tuple[list[s
 
     made = Once(proto.SerializeToString(), folder).run(example.feeds)
     return list(made), list(made.values())
-
-
-def _gap(expected: Array, got: Array) -> _Gap:
-    if expected.size == 0 or expected.dtype.kind not in "biufc":
-        return _Gap(0.0, 0.0)
-    wanted, found = expected.astype(np.float64), got.astype(np.float64)
-    same = (wanted == found) | (np.isnan(wanted) & np.isnan(found))
-    with np.errstate(invalid="ignore"):
-        gaps = np.where(same, 0.0, np.abs(wanted - found))
-    difference = float(np.where(np.isnan(gaps), np.inf, gaps).max())
-    return _Gap(difference, float(np.max(np.abs(wanted), initial=0.0, where=np.isfinite(wanted))))
 
 
 def _first_diverging(model: ir.Model, proto: onnx.ModelProto, folder: Path, example: Example, tolerance: float) -> str:
@@ -223,9 +185,9 @@ def _first_diverging(model: ir.Model, proto: onnx.ModelProto, folder: Path, exam
         for path, expected in example.layers():
             found = got.get(values.get(path, ""))
             if found is not None and found.size == expected.size:
-                gap = _gap(*_aligned(expected, found))
-                if gap.difference > tolerance * gap.largest:
-                    return f". The first layer that differs is {path!r}, by {gap.difference:.6g} ({gap.largest:.6g})"
+                off = gap(*_aligned(expected, found))
+                if off.difference > tolerance * off.largest:
+                    return f". The first layer that differs is {path!r}, by {off.difference:.6g} ({off.largest:.6g})"
     except WuaError:  # the search must not hide what it is about
         return ""
     return ". Every layer by itself agrees: what differs is computed outside of them"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:
     with converting(where, "a TensorFlow Lite model"):
         interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
         details = interpreter.get_input_details()
-        proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET)
+        handlers: dict[str, Any] = {"TFL_GELU": (_gelu, [])}
+        proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET, custom_op_handlers=handlers)
     model: ir.Model = ir.from_proto(proto)
     check_operators(model, where)
     name_inputs(model)
@@ -45,14 +47,49 @@ def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:
         framework="tensorflow",
         framework_version=str(tf.__version__),
         layer_names=layers,
-        example=Example(feeds=dict(zip(names, arrays, strict=True)), outputs=outputs),
+        example=Example(
+            feeds=dict(zip(names, arrays, strict=True)), outputs=outputs, wide=lambda: _run_plainly(path, arrays)
+        ),
     )
+
+
+def _gelu(ctx: Any, node: Any, name: str, args: Any) -> None:
+    """Write GELU, which tf2onnx 1.17 does not know, as x / 2 * (1 + f): f an Erf, or a Tanh where it is approximate."""
+    x, outputs = node.input[0], list(node.output)
+    kinds = {"shapes": [ctx.get_shape(node.output[0])], "dtypes": [ctx.get_dtype(node.output[0])]}
+    approximate = bool(node.get_attr_value("approximate", False))
+    ctx.remove_node(node.name)
+
+    def constant(value: float) -> str:
+        made = ctx.make_const(f"{name}/{value:.3g}", np.array(value, ir.DataType(kinds["dtypes"][0]).numpy()))
+        return str(made.output[0])
+
+    def op(kind: str, *inputs: str, **options: Any) -> str:
+        made = ctx.make_node(kind, list(inputs), **({"name": f"{name}/{kind}"} | kinds | options))
+        return str(made.output[0])
+
+    if approximate:  # https://arxiv.org/abs/1606.08415, section 2
+        cubed = op("Mul", op("Mul", x, x, name=f"{name}/square"), x, name=f"{name}/cube")
+        inner = op("Add", x, op("Mul", cubed, constant(0.044715), name=f"{name}/part"), name=f"{name}/sum")
+        function = op("Tanh", op("Mul", inner, constant(math.sqrt(2 / math.pi)), name=f"{name}/scaled"))
+    else:
+        function = op("Erf", op("Mul", x, constant(math.sqrt(0.5)), name=f"{name}/scaled"))
+    grown = op("Add", function, constant(1.0), name=f"{name}/plus")
+    op("Mul", op("Mul", x, constant(0.5), name=f"{name}/half"), grown, name=name, outputs=outputs)
 
 
 def _spec(tf: Any, detail: dict[str, Any], name: str) -> Any:
     """Return the tf.TensorSpec of an input, under the name it has in ONNX."""
     shape = [None if size < 0 else int(size) for size in detail["shape_signature"]]
     return tf.TensorSpec(shape, detail["dtype"], name=name)
+
+
+def _run_plainly(path: Path, arrays: list[Array]) -> tuple[Array, ...]:
+    """Return what TensorFlow Lite's reference kernels compute: they round elsewhere than its fast ones."""
+    lite = import_package("tensorflow").lite
+    plain = lite.experimental.OpResolverType.BUILTIN_REF
+    with converting(str(path), "a model that TensorFlow Lite's reference kernels can run"):
+        return _run(lite.Interpreter(model_path=str(path), experimental_op_resolver_type=plain), arrays)
 
 
 def _run(interpreter: Any, arrays: list[Array]) -> tuple[Array, ...]:

@@ -162,8 +162,9 @@ def scopes_of_nodes(model: ir.Model) -> dict[str, str]:
     A scope that stands around everything belongs to the model. Numbers are dropped where no two scopes then become
     one. Where several operators were fused, their names stand one after the other, and the last one counts.
     """
+    taken: set[str] = set()
     for node in model.graph.all_nodes():
-        node.name = str(node.name).rpartition(";")[2]
+        node.name = _unused(_last_of(str(node.name)), taken)
     names = [str(node.name) for node in model.graph.all_nodes()]
     weights = (n for n, v in model.graph.initializers.items() if v.shape is not None and len(v.shape) > 1)
     names += [_READ.sub("", name) for name in weights]
@@ -176,6 +177,12 @@ def scopes_of_nodes(model: ir.Model) -> dict[str, str]:
         found[scope] = "/".join(_NUMBER.sub("", part) for part in parts)
     meant = Counter(found.values())
     return {scope: path if meant[path] == 1 else scope for scope, path in found.items()}
+
+
+def _last_of(name: str) -> str:
+    """Return the last of the names that stand one after the other, `a/mul;b/add;2` or `b/add;_dequant`."""
+    parts = name.split(";")
+    return next((part for part in reversed(parts) if "/" in part), parts[0] or name)
 
 
 def name_inputs(model: ir.Model) -> None:

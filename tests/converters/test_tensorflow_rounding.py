@@ -10,12 +10,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from wua_onnx.converters import _tf_graph, from_tensorflow, to_onnx
+from wua_onnx.converters import _tf_graph, _tf_lite, _tf_names, from_tensorflow, to_onnx
 from wua_onnx.errors import ConversionError
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
+    import tensorflow as tf
 
 layers = keras.layers
 Array = np.ndarray[Any, Any]
@@ -90,3 +91,42 @@ def test_a_weight_that_is_wrong_by_a_few_percent_is_found(
     monkeypatch.setattr(from_tensorflow, "translate", wrong)
     with pytest.raises(ConversionError, match=r"expected the framework's values .* to within .*, got a difference of"):
         to_onnx(given, tmp_path / "m.onnx", x)
+
+
+def quantized(path: Path, *, integers: bool) -> Array:
+    """Write a TensorFlow Lite file in steps of 8 bits, inside alone or at its ends as well; return what fits it."""
+    keras.utils.set_random_seed(0)
+    parts = [layers.Conv2D(5, 3, activation="relu", name="first"), layers.Conv2D(3, 3, activation="gelu", name="then")]
+    model = keras.Sequential([keras.Input((7, 7, 2)), *parts, layers.Flatten(), layers.Dense(11, name="last")])
+    x = samples(13, 7, 7, 2)
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: ([sample[None]] for sample in x)
+    if integers:
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path.write_bytes(converter.convert())
+        scale, zero = tf.lite.Interpreter(model_path=str(path)).get_input_details()[0]["quantization"]
+    return np.clip(np.round(x / scale + zero), -128, 127).astype(np.int8) if integers else x
+
+
+@pytest.mark.parametrize("integers", [False, True])
+def test_steps_of_8_bits_may_differ_by_few_of_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, integers: bool
+) -> None:
+    def wrong(model: Any, *args: Any) -> dict[str, str]:
+        layer_names = _tf_names.rename(model, *args)
+        kernel = next(v for v in model.graph.initializers.values() if list(v.shape or ()) == [5, 2, 3, 3])
+        assert kernel.const_value is not None
+        kernel.const_value = ir.tensor(np.roll(kernel.const_value.numpy(), 1, axis=-1), name=kernel.name)
+        return layer_names
+
+    x = quantized(tmp_path / "net.tflite", integers=integers)
+    converted = to_onnx(tmp_path / "net.tflite", tmp_path / "right.onnx", x)
+    assert converted.max_difference is not None
+    assert {"first", "then", "last"} <= set(converted.layer_names.values())
+    monkeypatch.setattr(_tf_lite, "rename", wrong)
+    with pytest.raises(ConversionError, match=r"expected the framework's values .* to within .*, got a difference of"):
+        to_onnx(tmp_path / "net.tflite", tmp_path / "m.onnx", x)
