@@ -60,7 +60,7 @@ def train(hidden: int, seed: int = 0) -> Network:
     for _ in range(STEPS):
         optimizer.zero_grad()
         loss = torch.nn.functional.binary_cross_entropy(net(X)[:, 0], y)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call] # PyTorch leaves it untyped
         optimizer.step()
     return net.float()
 

@@ -29,7 +29,7 @@ WIDTH = 96  # columns of the tables
 
 _CELL = re.compile(r"^# %% (.+)\n", re.MULTILINE)
 _BLOCK = re.compile(r"<!-- (cell|output): ([\w ]+) -->\n.*?<!-- /\1 -->", re.DOTALL)
-_NOISE = re.compile(r"  # type: ignore\[[\w-]+\]")
+_NOISE = re.compile(r"  # type: ignore\[[\w-]+\].*")
 _VALUE = re.compile(r"<!--= (.+?) -->.*?<!--/-->", re.DOTALL)
 
 

@@ -81,7 +81,8 @@ def train(images: Tensor, labels: Tensor) -> DigitsCNN:
     for _ in range(EPOCHS):
         for batch in torch.split(torch.randperm(len(images)), BATCH):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(model(images[batch]), labels[batch]).backward()  # type: ignore[no-untyped-call]
+            loss = nn.functional.cross_entropy(model(images[batch]), labels[batch])
+            loss.backward()  # type: ignore[no-untyped-call] # PyTorch leaves it untyped
             optimizer.step()
         schedule.step()
     return model.eval()

@@ -194,7 +194,7 @@ def test_flops_report_counts_every_loop(capsys: pytest.CaptureFixture[str]) -> N
 def test_rule_of_thumb_for_backward(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed_flops(capsys, mlp(), 1, SAMPLES, factor=2)
     # no match fails the test
-    forward, backward = (int(re.search(rf"{word} +([\d,]+)", text)[1].replace(",", "")) for word in _PASSES)  # type: ignore[index]
+    forward, backward = (int(re.findall(rf"{word} +([\d,]+)", text)[0].replace(",", "")) for word in _PASSES)
     assert backward == 2 * forward
     assert "backward: 2 × forward" in text
 

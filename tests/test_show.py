@@ -20,7 +20,7 @@ def lines_of(drawing: Any) -> list[tuple[str, float]]:
     """Colour class and thickness of every line of the drawing, by its weight."""
     found = re.findall(r"[np]\d+_\d+ -> n\d+_\d+ \[(.+?)\]", drawing.source)
     # no match fails the test
-    return [(re.search(r"class=(\w+)", a)[1], float(re.search(r'penwidth="?([\d.]+)', a)[1])) for a in found]  # type: ignore[index]
+    return [(re.findall(r"class=(\w+)", a)[0], float(re.findall(r'penwidth="?([\d.]+)', a)[0])) for a in found]
 
 
 def circles_of(drawing: Any) -> list[tuple[int, int]]:

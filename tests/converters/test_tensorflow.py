@@ -260,7 +260,7 @@ def test_function_and_module(tmp_path: Path) -> None:
             self.w = tf.Variable(samples(5, 3), name="w")
 
         # tensorflow is untyped
-        @tf.function(input_signature=[tf.TensorSpec([None, 5], tf.float32, name="x")])  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec([None, 5], tf.float32, name="x")])  # type: ignore[untyped-decorator] # TensorFlow ships no types
         def __call__(self, x: Any) -> Any:
             return tf.nn.relu(x @ self.w)
 

@@ -205,7 +205,7 @@ def everything(exporter: str, convolutions: bool = False) -> tuple[Everything, M
     torch.manual_seed(1)
     model, x = Everything(exporter, convolutions).eval(), torch.from_numpy(samples())
     with torch.no_grad():
-        readings: dict[str, Any] = {name: branch.readings(x) for name, branch in model.branches.items()}  # type: ignore[operator]
+        readings: dict[str, Any] = {name: branch.readings(x) for name, branch in model.branches.items()}  # type: ignore[operator] # typed as Tensor | Module
     return model, {
         f"branches.{name}.{layer}": value.numpy() for name, parts in readings.items() for layer, value in parts.items()
     }

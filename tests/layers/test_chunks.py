@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def test_blocks_of_rows_are_not_cut(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("build", BUILDERS)
 @pytest.mark.parametrize("most", [1, 400, 10**6])
-def test_slabs_make_up_the_weight(build, most: int, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_slabs_make_up_the_weight(build: Callable[[Path], Layer], most: int, tmp_path: Path) -> None:
     layer = build(tmp_path)
     pieces = slabs(layer, most)
     assert pieces is not None
@@ -187,7 +188,7 @@ def test_slabs_make_up_the_weight(build, most: int, tmp_path: Path) -> None:  # 
 
 @pytest.mark.parametrize("build", BUILDERS)
 @pytest.mark.parametrize("criterion", ["magnitude", "activation", "activation_normalized"])
-def test_slabs_measure_as_the_whole(build, criterion: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_slabs_measure_as_the_whole(build: Callable[[Path], Layer], criterion: str, tmp_path: Path) -> None:
     layer = build(tmp_path)
     statistics = [
         NeuronStatistics(mean=_RNG.random(size), standard_error=np.zeros(size), positions=3 + index, non_finite=0)

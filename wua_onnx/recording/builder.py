@@ -66,7 +66,9 @@ class Builder:
             self._prefix += "_"
         self._count = 0
 
-    def op(self, op: str, inputs: Sequence[ir.Value | None], graph: ir.Graph | None = None, **attributes: Any) -> Any:
+    def op(
+        self, op: str, inputs: Sequence[ir.Value | None], graph: ir.Graph | None = None, **attributes: Any
+    ) -> ir.Value:
         """Append an operator to `graph` (that of the first input's producer by default) and return its result."""
         node = ir.node(op, inputs, attributes)
         output = node.outputs[0]
@@ -115,8 +117,8 @@ class Builder:
             return value
         # ReduceSum took its axes as an input before the others did.
         if self.opset < (13 if op == "ReduceSum" else _AXES_AS_INPUT):
-            return self.op(op, [value], axes=list(axes), keepdims=keepdims)  # type: ignore[no-any-return]
-        return self.op(op, [value, self.integers(axes, graph_of(value))], keepdims=keepdims)  # type: ignore[no-any-return]
+            return self.op(op, [value], axes=list(axes), keepdims=keepdims)
+        return self.op(op, [value, self.integers(axes, graph_of(value))], keepdims=keepdims)
 
     def build(self, tap: Tap, value: ir.Value, lengths: ir.Value | None, masks: Masks | None) -> Results:
         """Return what `tap` computes of `value`, in the graph of `value`.

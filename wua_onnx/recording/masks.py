@@ -138,7 +138,7 @@ class Masks:
         mask, rank = self._boolean, len(tap.dims)
         if tap.joined:
             shape = [-1 if axis == tap.masked_axis else 1 for axis in range(rank)]
-            return builder.op("Reshape", [mask, builder.integers(shape)], builder.graph)  # type: ignore[no-any-return]
+            return builder.op("Reshape", [mask, builder.integers(shape)], builder.graph)
         assert tap.sample_axis is not None
         assert tap.masked_axis is not None
         if tap.sample_axis > tap.masked_axis:
@@ -147,5 +147,5 @@ class Masks:
         if not others:
             return mask
         if builder.opset < 13:
-            return builder.op("Unsqueeze", [mask], builder.graph, axes=others)  # type: ignore[no-any-return]
-        return builder.op("Unsqueeze", [mask, builder.integers(others)], builder.graph)  # type: ignore[no-any-return]
+            return builder.op("Unsqueeze", [mask], builder.graph, axes=others)
+        return builder.op("Unsqueeze", [mask, builder.integers(others)], builder.graph)

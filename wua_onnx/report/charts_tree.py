@@ -92,7 +92,8 @@ def of_a_sample(value: n.Number, cost: Json) -> n.Number:
         return value
     linear = _LINEAR.fullmatch(str(value.get("text")))
     if linear is not None and linear[2] == symbol:  # nearly all of them, and ten times as fast
-        return to_json(int(linear[1]) + int(linear[3] or 0))  # type: ignore[no-any-return]
+        count: n.Number = to_json(int(linear[1]) + int(linear[3] or 0))
+        return count
     try:
         dim = from_json(value)
     except (ValueError, TypeError, KeyError):  # an expression without its terms

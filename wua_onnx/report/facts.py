@@ -107,7 +107,7 @@ def notes(cost: Json) -> list[str]:
     if unsized:
         lines.append(f"the size of {n.plural(unsized, 'activation')} is not known: bytes and memory leave them out")
     lines += [
-        f"not counted: {visible(op)}, {n.plural(n.number(k) or 0, 'node')}"  # type: ignore[arg-type]
+        f"not counted: {visible(op)}, {n.plural(int(n.number(k) or 0), 'node')}"
         for op, k in cost["unsupported"].items()
     ]
     return lines

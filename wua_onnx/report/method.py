@@ -100,7 +100,7 @@ def method_of(audit: Json) -> MethodView:
         digest=visible(audit["model"].get("sha256") or ""),
         verdicts=_verdicts(cost),
         recording=recording_of(audit["recording"]),
-        unsupported=_facts((op, n.plural(n.number(k) or 0, "node")) for op, k in cost["unsupported"].items()),  # type: ignore[arg-type]
+        unsupported=_facts((op, n.plural(int(n.number(k) or 0), "node")) for op, k in cost["unsupported"].items()),
         coverage=f"{n.count(coverage['analysed'])} of {n.count(coverage['parameters'])} parameters "
         f"({n.percent(share)}) belong to an analysed layer{_rest(coverage)}",
         declined=tuple(

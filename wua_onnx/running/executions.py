@@ -134,8 +134,8 @@ def counted(events: Iterable[Mapping[str, Any]]) -> Counter[tuple[str, str, Shap
         arguments = event.get("args") or {}
         if event.get("cat") == "Node" and str(event["name"]).endswith(_SUFFIX) and "op_name" in arguments:
             name = str(event["name"]).removesuffix(_SUFFIX)
-            shapes = (_told(arguments.get(key)) for key in ("input_type_shape", "output_type_shape"))
-            found[name, str(arguments["op_name"]), *shapes] += 1  # type: ignore[index]
+            inputs, outputs = (_told(arguments.get(key)) for key in ("input_type_shape", "output_type_shape"))
+            found[name, str(arguments["op_name"]), inputs, outputs] += 1
     if not finished:  # the last event of a run
         raise RunError(
             f"profile: expected at most {MOST_EVENTS:,} executions of nodes in a run, got more than are told apart"
