@@ -130,6 +130,35 @@ def packed(folder: Path) -> Layer:
     return in_parts(text, weights, folder, MICROSOFT)
 
 
+def blocks_of_rows(folder: Path) -> Layer:
+    """A scale and a zero point for 4 rows each, the last block not full: how weights of 4 bits are mostly stored."""
+    weights = {
+        "w": _RNG.integers(-8, 8, (_IN, _OUT)).astype(ml_dtypes.int4),
+        "s": _RNG.random((10, _OUT)).astype(np.float32),
+        "z": _RNG.integers(-8, 8, (10, _OUT)).astype(ml_dtypes.int4),
+    }
+    text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 0, block_size = 4>(w, s, z)
+        y = MatMul(x, d) }"""
+    return in_parts(text, weights, folder)
+
+
+def blocks_of_rows_transposed(folder: Path) -> Layer:
+    weights = {"w": _RNG.integers(-99, 99, (_OUT, _IN)).astype(np.int8), "s": _RNG.random((11, _IN)).astype(np.float32)}
+    text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 0, block_size = 5>(w, s)
+        t = Transpose<perm = [1, 0]>(d) y = MatMul(x, t) }"""
+    return in_parts(text, weights, folder)
+
+
+def experts(folder: Path) -> Layer:
+    """The first matrix of a mixture of experts: the experts times their neurons are one axis."""
+    weights = {"w": _RNG.standard_normal((5, 11, 37)).astype(np.float32)}
+    weights["v"] = _RNG.standard_normal((5, 37, 11)).astype(np.float32)
+    text = "(float[N, 37] x, float[N, 5] s) => (float[] y) { y = com.microsoft.MoE<k = 2>(x, s, w, , v) }"
+    path = folder / "one.onnx"
+    onnx.save(model(text, weights, also=MICROSOFT), path)
+    return next(iter(find_layers(load(path)).by_name.values()))
+
+
 def quantized_convolution(folder: Path) -> Layer:
     weights = {
         "w": _RNG.integers(-128, 128, (31, 7, 3, 5)).astype(np.int8),
@@ -152,17 +181,19 @@ def recurrent(folder: Path) -> Layer:
 
 
 DECODED = [eight_bits, half_precision_scales, four_bits, unsigned_four_bits, packed, quantized_convolution]
-BUILDERS = [dense, transposed, cast, convolution, tied, recurrent, *DECODED]
+DECODED += [blocks_of_rows, blocks_of_rows_transposed]
+BUILDERS = [dense, transposed, cast, convolution, tied, recurrent, experts, *DECODED]
 
 
-def test_blocks_of_rows_are_not_cut(tmp_path: Path) -> None:
-    """A scale for 4 rows each: no row can be read by itself."""
-    weights = {
-        "w": _RNG.integers(-8, 8, (_IN, _OUT)).astype(np.int8),
-        "s": _RNG.random((10, _OUT)).astype(np.float32),
-    }
-    text = """(float[N, 37] x) => (float[] y) { d = DequantizeLinear<axis = 0, block_size = 4>(w, s)
-        y = MatMul(x, d) }"""
+def test_rows_that_share_scales_stay_together(tmp_path: Path) -> None:
+    pieces = slabs(blocks_of_rows(tmp_path), 100)
+    assert pieces is not None
+    assert [piece.start for piece in pieces] == list(range(0, _IN, 4))
+
+
+def test_what_is_computed_of_a_weight_is_not_cut(tmp_path: Path) -> None:
+    weights = {"w": _RNG.random((_IN, _OUT)).astype(np.float32)}
+    text = "(float[N, 37] x) => (float[] y) { d = Sqrt(w) y = MatMul(x, d) }"
     assert slabs(in_parts(text, weights, tmp_path), 100) is None
     audit = wua.analyze(tmp_path / "one.onnx", memory=2**12)
     (layer,) = audit.to_dict()["layers"]

@@ -2,8 +2,9 @@
 
 The file is mapped anew for each slab: pages that were read leave the memory with the slab. This needs a weight whose
 canonical order is a view of the stored one, or whose rows can be made real numbers by themselves (`cutting.py`): those
-with scales, and of 4 bits. Others are read whole: where a Reshape follows a Transpose, axes are merged by the operator,
-a block of several rows shares a scale, or experts and both directions of a recurrent layer are rearranged.
+with scales, also where several rows share them, and of 4 bits. Others are read whole: where axes that do not follow
+each other in the file are merged, what a graph computes of a weight, and what a mixture of experts or an LSTM holds in
+integers.
 """
 
 from __future__ import annotations
@@ -49,24 +50,29 @@ class Slab:
 
 
 def slabs(layer: Layer, most: int) -> list[Slab] | None:
-    """Return the slabs of the first use's weight, of `most` weights or one row; None where it is only read whole."""
-    axis = _slab_axis(layer)
-    if axis is None:
+    """Return the slabs of the first use's weight, of `most` weights or one row; None where it is only read whole.
+
+    Where several rows share scales, one slab holds them together.
+    """
+    found = _slab_axis(layer)
+    if found is None:
         return None
+    axis, unit = found
     length = layer.shape[axis]
-    step = max(most * length // max(layer.size, 1), 1)
+    step = max(most * length // max(layer.size, 1) // unit, 1) * unit
     return [Slab(axis, at, min(at + step, length)) for at in range(0, length, step)]
 
 
-def _slab_axis(layer: Layer) -> int | None:
+def _slab_axis(layer: Layer) -> tuple[int, int] | None:
+    """Return the axis that slabs are cut along, and of how many of its indices a slab holds a multiple."""
     if layer.uses[0].gates:  # each slab has a part of every gate
         units = [_units(use, layer.model) for use in layer.uses]
-        return None if any(each is None for each in units) or not _alike(layer) else 1
+        return None if any(each is None for each in units) or not _alike(layer) else (1, 1)
     views = [canonical_view(use, layer.model) for use in layer.uses]
     if views[0] is not None and all(view is not None and _order(views[0], view) is not None for view in views):
-        return _outermost(views[0])
+        return _outermost(views[0]), 1
     rows = rows_of(layer.uses[0], layer.model) if len(layer.uses) == 1 else None
-    return None if rows is None else rows.axis
+    return None if rows is None else (rows.axis, rows.unit)
 
 
 def read_slab(layer: Layer, index: int, slab: Slab) -> tuple[Array, tuple[int, ...], int]:
@@ -156,9 +162,20 @@ def _moved(view: Array, node: NodeView) -> Array | None:
 
 
 def _reshaped(view: Array, shape: tuple[int, ...]) -> Array | None:
-    if view.shape == shape:
-        return view
-    return view.reshape(shape) if view.flags.c_contiguous else None
+    """Return `view` in another shape; None where its elements would have to be copied."""
+    if view.shape == shape or view.flags.c_contiguous:
+        return view.reshape(shape)
+    try:
+        return np.reshape(view, shape, copy=False)
+    except ValueError:
+        return None
+    except TypeError:  # before NumPy 2.1
+        same = view[...]
+        try:
+            same.shape = shape
+        except AttributeError:
+            return None
+        return same
 
 
 def _value_steps(use: Use) -> Iterator[_Step]:

@@ -6,6 +6,7 @@ that are theirs, where nothing on the way merges or splits that axis.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -31,11 +32,13 @@ class Rows:
         use: the operator that uses the weight.
         model: its model.
         axis: the axis of the canonical weight along which they lie.
+        unit: how many rows share scales: what is read begins with a multiple of it.
     """
 
     use: Use
     model: Model
     axis: int
+    unit: int = 1
 
     def read(self, start: int, stop: int) -> Array:
         """Return rows `start` to `stop` of the canonical weight, in real numbers, factors of the layer left out."""
@@ -63,11 +66,14 @@ def rows_of(use: Use, model: Model) -> Rows | None:
         return None
     if source.root.dtype is None or (source.root.dtype.bitwidth < 8 and _nibbles(source.root) is None):
         return None
-    axis, sizes = 0, list(shape)
+    axis, sizes, unit = 0, list(shape), 1
     for node in source.chain:
         view = NodeView(node, model)
-        if node.op_type == "DequantizeLinear" and not _can_cut(view, tuple(sizes), axis):
-            return None
+        if node.op_type == "DequantizeLinear":
+            sharing = _sharing(view, tuple(sizes), axis)
+            if sharing is None:
+                return None
+            unit = math.lcm(unit, sharing)
         if node.op_type == "Transpose":
             order = _permutation(view, len(sizes))
             axis, sizes = order.index(axis), [sizes[i] for i in order]
@@ -77,7 +83,7 @@ def rows_of(use: Use, model: Model) -> Rows | None:
     moved = tuple(arrangement.split[i] for i in arrangement.permutation)
     if arrangement.rows or arrangement.split != whole or moved != arrangement.shape or whole[axis] != shape[0]:
         return None
-    return Rows(use, model, arrangement.permutation.index(axis))
+    return Rows(use, model, arrangement.permutation.index(axis), unit)
 
 
 def _plain(decode: object) -> object:
@@ -92,12 +98,16 @@ def _permutation(view: NodeView, rank: int) -> list[int]:
     return list(view.attr("perm") or reversed(range(rank)))
 
 
-def _can_cut(view: NodeView, sizes: tuple[int, ...], axis: int) -> bool:
-    """Return whether each row has scales of its own, or shares them with all: no block of rows has."""
+def _sharing(view: NodeView, sizes: tuple[int, ...], axis: int) -> int | None:
+    """Return how many rows share scales: 1 where each has its own, or all have the same; None where it is unknown."""
     scale = view.model.shape(view.node.inputs[1]) if view.node.inputs[1] is not None else None
     if scale is None or len(scale) <= 1:
-        return scale is not None
-    return len(scale) == len(sizes) and scale[axis] in (1, sizes[axis])
+        return None if scale is None else 1
+    if len(scale) != len(sizes) or scale[axis] in (1, sizes[axis]):
+        return 1 if len(scale) == len(sizes) else None
+    block = int(view.attr("block_size", 0))
+    fits = block > 0 and view.attr("axis", 1) % len(sizes) == axis and scale[axis] == -(-sizes[axis] // block)
+    return block if fits else None
 
 
 def _nibbles(root: ir.Value) -> ir.ExternalTensor | None:

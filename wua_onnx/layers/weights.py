@@ -92,15 +92,21 @@ class Cut:
     axis: int
     part: slice
 
-    def of(self, parameter: Array, rank: int, axis: int) -> Array:
-        """Return the scales of this part: one for all, one for each index along `axis`, or with all axes."""
+    def of(self, parameter: Array, rank: int, axis: int, block: int = 0) -> Array:
+        """Return the scales of this part: one for all, one for each index along `axis`, or with all axes.
+
+        Where `block` is not 0 that many elements along `axis` share one, and the part begins with a block.
+        """
         if parameter.size == 1:
             return parameter
         if parameter.ndim == 1 and rank != 1:
             return parameter[self.part] if axis % rank == self.axis else parameter
         if parameter.shape[self.axis] == 1:
             return parameter
-        return parameter[(slice(None),) * self.axis + (self.part,)]
+        part = self.part
+        if block and axis % rank == self.axis:
+            part = slice(part.start // block, -(-part.stop // block))
+        return parameter[(slice(None),) * self.axis + (part,)]
 
 
 def dequantized(array: Array, node: NodeView, cut: Cut | None = None) -> Array:
@@ -115,7 +121,7 @@ def dequantized(array: Array, node: NodeView, cut: Cut | None = None) -> Array:
     zero = _constant(node, 2).astype(np.float32) if node.has(2) else np.zeros((), np.float32)
     axis, block = node.attr("axis", 1), node.attr("block_size", 0)
     if cut is not None:
-        scale, zero = (cut.of(each, array.ndim, axis) for each in (scale, zero))
+        scale, zero = (cut.of(each, array.ndim, axis, block) for each in (scale, zero))
     return (array.astype(np.float32) - _spread(zero, array, axis, block)) * _spread(scale, array, axis, block)
 
 
