@@ -15,6 +15,7 @@ from wua_onnx.running import Batch, Data, InputSpec, Session, input_specs
 from wua_onnx.running.inputs import batch_symbol
 from wua_onnx.running.isolated import IsolatedSession
 from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, serialized
+from wua_onnx.running.time_first import time_first
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
@@ -116,6 +117,7 @@ class _Runs:
     def __init__(self, model: Model, batch_axis: int, batch_size: int | None, device: str, isolate: bool) -> None:
         check_weights(model)
         copy = model.ir_model.clone()
+        time_first(copy)
         forget_shapes(copy)
         own = batch_symbol(model, batch_axis)
         self.fixed = isinstance(own, int)

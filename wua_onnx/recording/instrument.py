@@ -19,6 +19,7 @@ from wua_onnx.recording.plan import Place, Plan, check_layers
 from wua_onnx.recording.taps import Tap
 from wua_onnx.running.bfloat16 import can_widen, has_bfloat16, open_ends, widen
 from wua_onnx.running.runnable import check_weights, folder_of, forget_shapes, serialized
+from wua_onnx.running.time_first import time_first
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,7 @@ def instrument(
     copy = model.ir_model.clone()
     own = tuple(value.name or "" for value in copy.graph.outputs)
     outputs = _built(plan, copy, dict(zip(all_values(model.ir_model), all_values(copy), strict=True)))
+    time_first(copy)
     open_ends(copy)
     if wide:
         widen(copy)
