@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 
 MAX_SHOWN = 160  # characters of a string that are shown
 
@@ -24,6 +25,12 @@ def shortened(text: object, limit: int) -> str:
         return _escaped(whole)
     tail = limit // 3
     return f"{_escaped(whole[: limit - tail])}…{_escaped(whole[-tail:])}"
+
+
+def innermost(path: str, fits: Callable[[str], bool]) -> str:
+    """Return the longest end of a path of modules that fits, behind `…`; empty where not even the last part does."""
+    ends = (f"…{path[place + 1 :]}" for place, sign in enumerate(path) if sign in "./")
+    return next((end for end in ends if len(end) > 1 and fits(end)), "")
 
 
 def _escaped(text: str) -> str:

@@ -140,12 +140,24 @@ def test_a_free_batch_counts_as_one() -> None:
     assert "the batch counts as 1" in figures.note
 
 
-def test_without_modules_the_areas_are_operators() -> None:
+def test_without_modules_the_areas_are_layers_and_other_nodes() -> None:
     audit = digits()
     audit["cost"]["by_module"] = []
+    node = {**audit["cost"]["by_node"][0], "name": "n7", "op": "Relu", "macs": 0, "flops": 13}
+    audit["cost"]["by_node"].append(node)
     figures = cost_figures(audit)
-    assert figures.by == "operator"
-    assert {row[0] for row in figures.panels[0].module_rows} == {"Conv", "Gemm"}
+    assert figures.by == "layer"
+    macs, flops = ([row[0] for row in panel.module_rows] for panel in figures.panels[:2])
+    assert macs == ["conv2", "fc1", "conv1", "fc2"]
+    assert flops == [*macs, "Relu n7"]
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("base_net.10.3", "…10.3"), ("a/very/long_path/fc", "…fc"), ("intermediate", "inter…"), ("conv1", "conv1")],
+)
+def test_what_tells_a_name_from_its_neighbours_stays(text: str, shown: str) -> None:
+    assert fitted(text, 48) == shown
 
 
 def lines(tree: tuple[Line, ...], depth: int = 0) -> Iterator[str]:

@@ -112,6 +112,9 @@ def test_a_severe_finding_is_never_called_no_slack() -> None:
         "digits needs a look at fc1 (utilization 22.1 % (untrained: 68.3 %), gini 0.742);"
     )
     audit["findings"] = audit["findings"][1:]
+    assert audit["findings"][0]["severity"] == "medium"
+    assert verdict_of(audit).sentence.startswith("digits needs a look at fc1 (")
+    audit["findings"] = audit["findings"][1:]
     assert verdict_of(audit).sentence.startswith("digits shows no slack: importance")
 
 

@@ -7,21 +7,17 @@ from typing import Any
 
 import graphviz
 
-from wua_onnx._text import shortened, visible
+from wua_onnx._text import innermost, shortened, visible
 
 LINE = 34  # characters of a line in a box
 
 
 def label(text: object, limit: int = LINE) -> Any:
     """Return `text` as one line of a label; a path of modules that is too long loses the outermost."""
-    return graphviz.escape(shortened(_inner(str(text), limit), limit).replace("&", "&amp;"))
-
-
-def _inner(path: str, limit: int) -> str:
-    """Return the end of a path of modules that fits; what does not become shorter that way as it is."""
-    ends = (path[place + 1 :] for place, sign in enumerate(path) if sign in "./")
-    fits = next((end for end in ends if len(end) < limit), "")
-    return f"…{fits}" if len(path) > limit and len(fits) > limit // 3 else path
+    whole = str(text)
+    inner = innermost(whole, lambda end: len(end) <= limit) if len(whole) > limit else ""
+    shown = inner if len(inner) > limit // 3 else whole
+    return graphviz.escape(shortened(shown, limit).replace("&", "&amp;"))
 
 
 def lines(*texts: Any) -> Any:

@@ -1,4 +1,4 @@
-"""The figures of the cost: where it is (by module), what it is (by operator), in any of five measures."""
+"""The figures of the cost: where it is (by module or layer), what it is (by operator), in any of five measures."""
 
 from __future__ import annotations
 
@@ -70,9 +70,8 @@ class _Measure:
 def cost_figures(audit: Json) -> CostFigures:
     """Return the figures of `cost`, and of `profile` where there are times."""
     cost = audit["cost"]
-    rows = cost["by_module"] or cost["by_operator"]
-    by = "module" if cost["by_module"] else "operator"
-    named = [row if by == "module" else {**row, "path": row["op"], "depth": 1, "nodes": row["count"]} for row in rows]
+    by = "module" if cost["by_module"] else "layer"
+    named = cost["by_module"] or _nodes(audit)
     roots = tree_of(named)
     return CostFigures(
         sentence=layers_holding_most(audit["layers"], cost["macs"]),
@@ -80,6 +79,15 @@ def cost_figures(audit: Json) -> CostFigures:
         by=by,
         panels=tuple(_panel(measure, roots, by, cost) for measure in _measures(audit, named)),
     )
+
+
+def _nodes(audit: Json) -> list[Json]:
+    """Return the nodes like rows of `by_module`, under the names of their layers: for models without modules."""
+    layers = {node: layer["name"] for layer in audit["layers"] for node in layer["nodes"]}
+    return [
+        {**node, "path": layers.get(node["name"]) or f"{node['op']} {node['name']}", "depth": 1, "nodes": 1}
+        for node in audit["cost"]["by_node"]
+    ]
 
 
 def layers_holding_most(layers: Sequence[Json], macs: n.Number) -> str:
@@ -130,20 +138,19 @@ _COUNTED: tuple[tuple[str, str, Callable[[float], str]], ...] = (
 
 
 def _seconds(profile: Json, cost: Json, rows: Sequence[Json]) -> list[n.Number]:
-    """Return the measured time of each row of modules: nodes in one kernel count for the module of the first."""
+    """Return the measured time of each row of modules or nodes: nodes in one kernel count for those of the first."""
     modules = {node["name"]: node.get("module") or "" for node in cost["by_node"]}
-    operators = {node["name"]: node["op"] for node in cost["by_node"]}
     own: defaultdict[str, float] = defaultdict(float)
     for part in profile["timed"]:
         first = next(iter(part["nodes"]), "")
-        own[modules.get(first, "") if cost["by_module"] else operators.get(first, "")] += part["seconds"]
+        own[modules.get(first, "") if cost["by_module"] else first] += part["seconds"]
     sums = [0.0] * len(rows)
     around: list[int] = []
     for index, row in enumerate(rows):
         del around[max(row["depth"] - 1, 0) :]
         around.append(index)
         for outer in around:
-            sums[outer] += own.get(row["path"], 0.0)
+            sums[outer] += own.get(row["path"] if cost["by_module"] else row["name"], 0.0)
     return list(sums)
 
 

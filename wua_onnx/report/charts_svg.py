@@ -9,7 +9,7 @@ from typing import Literal
 
 from markupsafe import Markup, escape
 
-from wua_onnx._text import shortened
+from wua_onnx._text import innermost, shortened
 
 WIDE, NARROW = 760, 344  # pixels; the style sheet shows one of them
 _FONT = 12
@@ -56,10 +56,13 @@ def _em(character: str) -> float:
 
 
 def fitted(text: str, width: float, size: int = _FONT) -> str:
-    """Return as much of a text as fits, both its ends if there is room; nothing below four characters."""
+    """Return as much of a text as fits: the innermost of a path, else its ends; nothing below four characters."""
     text = shortened(text, _LONGEST)
     if text_width(text, size) <= width:
         return text
+    inner = innermost(text, lambda end: text_width(end, size) <= width)
+    if len(inner) > 2 and text_width(inner, size) > width / 3:
+        return inner
     for length in range(min(len(text) - 1, int(width / (0.38 * size))), 3, -1):
         part = shortened(text, length - 1) if length > _BOTH_ENDS else f"{text[: length - 1]}…"
         if text_width(part, size) <= width:

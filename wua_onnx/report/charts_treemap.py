@@ -160,6 +160,6 @@ def _merged(items: Sequence[_Item], area: float) -> list[_Item]:
         small = [item for item in small if item.size * area / whole < _LEAST_OF_MANY]
     if len(small) < 2:
         return list(items)
-    other = _Item(label=f"+{len(small):,}", path=f"{len(small):,} smaller modules", size=sum(i.size for i in small))
+    other = _Item(label=f"+{len(small):,}", path=f"{len(small):,} smaller ones", size=sum(i.size for i in small))
     kept = {id(item) for item in small}
     return [*(item for item in items if id(item) not in kept), other]

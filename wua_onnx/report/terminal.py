@@ -59,7 +59,8 @@ def _per(view: Page) -> str:
 
 def _status(view: Page) -> Text:
     reading = Text(view.verdict.reading, style=_STYLES[view.verdict.tone])
-    return Text.assemble(reading, " · ", bound_text(view.bound), "\n", (view.recording, "dim"))
+    what = "weights " if view.verdict.tone != "none" else ""
+    return Text.assemble(what, reading, " · cost ", bound_text(view.bound), "\n", (view.recording, "dim"))
 
 
 def bound_text(bound: Bound) -> Text:
@@ -69,7 +70,7 @@ def bound_text(bound: Bound) -> Text:
 
 def _figures(facts: Sequence[Fact], console: Console) -> Table:
     """Return labelled values, two or three in a line."""
-    across = 3 if console.width >= _FACTS_PER_LINE else 2
+    across = 3 if console.width >= _FACTS_PER_LINE else 2 if console.width >= _FACTS_PER_LINE // 2 else 1
     if any(len(fact.value) > 22 for fact in facts):
         across = 1
     table = Table.grid(padding=(0, 2))

@@ -120,8 +120,8 @@ _PHRASES = {"good": "shows no slack", "fair": "has some slack", "poor": "looks o
 
 
 def _urgent(audit: Json) -> str | None:
-    """Return where and what the first finding of high severity is."""
-    found = next((finding for finding in audit["findings"] if finding["severity"] == "high"), None)
+    """Return where and what the first finding of high severity is, else of medium severity."""
+    found = next((one for word in ("high", "medium") for one in audit["findings"] if one["severity"] == word), None)
     return f"{visible(found['where'], 60)} ({visible(found['evidence'], 90)})" if found else None
 
 

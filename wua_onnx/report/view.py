@@ -159,7 +159,7 @@ def _facts(model: Json) -> tuple[Fact, ...]:
         ("size", n.size(model.get("file_bytes"))),
         ("nodes", n.count(model["nodes"])),
         ("opset", opsets),
-        ("producer", visible(model.get("producer") or n.NOT_KNOWN)),
+        ("producer", visible((model.get("producer") or n.NOT_KNOWN).removesuffix(" None"))),
         *sides,
     ]
     return tuple(Fact(label=label, value=value) for label, value in facts)
