@@ -39,6 +39,7 @@ def to_onnx(
     dims: Mapping[str, Any] | None = None,
     factory: str | None = None,
     signature: str | None = None,
+    batch_axis: int = 0,
     progress: Callable[[str], None] | None = None,
     verbose: bool = False,
 ) -> Converted:
@@ -57,6 +58,7 @@ def to_onnx(
             sequences are free wherever the module leaves them so. Other entries change nothing here.
         factory: `module:function` that builds the untrained model, for a file that holds weights alone.
         signature: which signature of a SavedModel is meant; `serving_default` by default, or the only one.
+        batch_axis: the axis of X along which samples lie, for PyTorch models: 1 for (steps, samples, features).
         progress: is told of each step, in words.
         verbose: whether to show on stderr what the frameworks print; it is shown in any case where they fail.
 
@@ -69,13 +71,13 @@ def to_onnx(
     recipe = model if isinstance(model, Recipe) else Recipe(model)
     recipe = replace(recipe, factory=factory or recipe.factory, signature=signature or recipe.signature)
     with telling(progress, verbose):
-        draft, where = _draft(recipe, X, dims or {})
+        draft, where = _draft(recipe, X, dims or {}, batch_axis)
         from ._base import finish
 
         return finish(draft, where, Path(path))
 
 
-def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any]) -> tuple[Draft, str]:
+def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any], batch_axis: int) -> tuple[Draft, str]:
     """Return the model in ONNX, not yet written, and its name in messages."""
     model, kind = recipe.model, kind_of(recipe.model)
     if kind is None:
@@ -84,7 +86,7 @@ def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any]) -> tuple[Draft, str]
         made = build(str(model))
         if kind_of(made) in (None, Kind.FACTORY):
             raise ConversionError(f"{model}: expected a function that makes a model, got {_shown(made)} from it")
-        return _draft(replace(recipe, model=made), X, dims)
+        return _draft(replace(recipe, model=made), X, dims, batch_axis)
     if isinstance(model, str | os.PathLike):
         model = Path(model)
         if not model.exists():
@@ -93,7 +95,7 @@ def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any]) -> tuple[Draft, str]
         from .from_pytorch import draft_pytorch
 
         stated = {n: s for n, s in dims.items() if isinstance(s, tuple) and any(isinstance(d, str) for d in s)}
-        return draft_pytorch(kind, model, X, factory=recipe.factory, stated=stated)
+        return draft_pytorch(kind, model, X, factory=recipe.factory, stated=stated, batch_axis=batch_axis)
     from .from_tensorflow import draft_tensorflow
 
     return draft_tensorflow(kind, replace(recipe, model=model), X, dims)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from wua_onnx.errors import ConversionError
 
 from . import _examples
-from ._examples import Block
+from ._examples import Block, Sizes
 from ._quiet import step
 from ._torch_errors import exporting, is_final
 from ._torch_recurrent import free_steps
@@ -28,7 +29,6 @@ Translate: TypeAlias = "Callable[[ExportedProgram], ir.Model]"
 # the traced one, so that a size that went into the graph shows.
 _TRACED = 3
 _COMPARED = 2
-_SHORTEST = 3  # steps of a sequence that can be traced with one step fewer
 _MOST = 1024  # samples of X that a module with a fixed batch is tried on
 
 
@@ -64,20 +64,21 @@ def export(subject: Subject, block: Block, stated: Shapes, translate: Translate)
     from torch.export import Dim
 
     if stated:
-        free = all(shape and isinstance(shape[0], str) for shape in stated.values())
-        traced, compared = (_examples.take(block, n) if free else block for n in (_TRACED, _COMPARED))
+        free = all(isinstance(dim, str) for shape in stated.values() for dim in shape[subject.batch_axis :][:1])
+        traced, compared = (subject.take(block, n) if free else block for n in (_TRACED, _COMPARED))
         return _attempt(subject, traced, _stated(stated), translate, run(subject, compared))
-    traced, few = _examples.take(block, _TRACED), _examples.take(block, _COMPARED)
-    length, shorter = _sequence_length(few), _run_shorter(subject, few)
+    traced, few = subject.take(block, _TRACED), subject.take(block, _COMPARED)
+    sizes = _examples.sizes_of(few, subject.batch_axis)
+    length, shorter = sizes.length, _run_shorter(subject, few, sizes)
     fixed: tuple[str, ...] = ()
     if shorter is not None:
-        axes = _Axes({0: Dim("batch"), 1: Dim.AUTO}, {0: Dim("batch")})
+        axes = _Axes(Dim("batch"), Dim.AUTO)
         try:
             found = _attempt(subject, traced, axes, translate, shorter)
-            if _has_free_length(found.program):
+            if _has_free_length(found.program, 1 - subject.batch_axis):
                 return found
             caution = f"{subject.where}: the length of sequences is fixed to {length}: forward uses it as a number"
-            return dataclasses.replace(found, run=run(subject, few), cautions=(caution,))
+            return dataclasses.replace(found, run=run(subject, few), cautions=(*found.cautions, caution))
         except ConversionError as error:
             if is_final(error):
                 raise
@@ -99,19 +100,20 @@ def _with_free_batch(subject: Subject, block: Block, translate: Translate, made:
     """
     from torch.export import Dim
 
-    samples = min(_examples.samples_in(block) or 1, _MOST)
-    traced = _examples.take(block, _TRACED)
+    samples = min(subject.samples_in(block) or 1, _MOST)
+    traced = subject.take(block, _TRACED)
     made = made or _first_taken(subject, block, samples)
-    batch = {0: Dim("batch")}
     try:
-        return _attempt(subject, traced, _Axes(batch, batch), translate, made)
+        return _attempt(subject, traced, _Axes(Dim("batch")), translate, made)
     except ConversionError as error:
         if is_final(error):
             raise
         failure = error
     for count in dict.fromkeys((1, samples)):
-        example = _examples.take(block, count)
+        example = subject.take(block, count)
         caution = f"{subject.where}: the batch size is fixed to {count}; a free one failed: {_why(failure)}"
+        if subject.batch_axis == 0 and any(len(_examples.shape_of(v)) == 3 for v in _examples.values_of(block)):
+            caution += ". If X is (steps, samples, features), give batch_axis=1"
         try:
             found = _attempt(subject, example, None, translate, run(subject, example))
             return dataclasses.replace(found, cautions=(caution,))
@@ -124,44 +126,62 @@ def _first_taken(subject: Subject, block: Block, samples: int) -> Run:
     """Return what the module makes of a few samples, of one, or of all: it may take a batch of one size only."""
     for count in (_COMPARED, 1):
         with contextlib.suppress(ConversionError):
-            return run(subject, _examples.take(block, count))
-    return run(subject, _examples.take(block, samples))
+            return run(subject, subject.take(block, count))
+    return run(subject, subject.take(block, samples))
 
 
 def _attempt(subject: Subject, example: Block, axes: _Axes | None, translate: Translate, made: Run) -> Exported:
-    program = _trace(subject, example, axes)
-    return Exported(program=program, model=translate(program), run=made)
+    """Trace and translate; where forward does something else for large batches, what it does for small ones."""
+    from torch.export import Dim
+
+    caution: tuple[str, ...] = ()
+    try:
+        program = _trace(subject, example, axes)
+    except ConversionError as error:
+        most = _MOST_SAMPLES.search(str(error.__cause__))
+        if axes is None or most is None:
+            raise
+        program = _trace(subject, example, dataclasses.replace(axes, batch=Dim("batch", max=int(most[1]))))
+        found = f"forward takes another way for more than {most[1]} samples at once; not looked at"
+        caution = (f"{subject.where}: {found}",)
+    return Exported(program=program, model=translate(program), run=made, cautions=caution)
+
+
+_MOST_SAMPLES = re.compile(r"Dim\('batch', max=(\d+)\)")  # what torch.export suggests
 
 
 def _why(error: ConversionError) -> str:
-    return str(error.__cause__ or error).strip().partition("\n")[0]
+    lines = [line for line in str(error.__cause__ or error).strip().splitlines() if "Constraints violated" not in line]
+    return lines[0].strip(" -") if lines else ""
 
 
-def _has_free_length(program: ExportedProgram) -> bool:
-    """Return whether axis 1 of an input was left free."""
+def _has_free_length(program: ExportedProgram, axis: int) -> bool:
+    """Return whether this axis of an input was left free."""
     inputs = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     shapes = (_examples.shape_of(inputs.get(str(name))) for name in program.graph_signature.user_inputs)
-    return any(len(shape) > 1 and not str(shape[1]).isdigit() for shape in shapes)
+    return any(len(shape) > 1 and not str(shape[axis]).isdigit() for shape in shapes)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Axes:
-    """Which axes are free: of sequences, of other tensors, of the arguments that were stated."""
+    """Which axes are free: of the samples, of the steps of sequences, of the arguments that were stated."""
 
-    sequence: Any
-    other: Any
+    batch: Any
+    steps: Any = None
     stated: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def of(self, name: str, value: Any, samples: int | None, length: int | None) -> Any:
+    def of(self, name: str, value: Any, sizes: Sizes) -> Any:
         if name in self.stated:
             return self.stated[name]
         if isinstance(value, tuple | list):
-            return type(value)(self.of("", item, samples, length) for item in value)
+            return type(value)(self.of("", item, sizes) for item in value)
         if isinstance(value, Mapping):
-            return {key: self.of("", item, samples, length) for key, item in value.items()}
-        if _examples.shape_of(value)[:1] != (samples,):
+            return {key: self.of("", item, sizes) for key, item in value.items()}
+        own = sizes.axis_of(value)
+        if own is None:
             return None
-        return self.sequence if _examples.shape_of(value)[1:2] == (length,) else self.other
+        long = self.steps is not None and sizes.length_of(value) == sizes.length
+        return {own: self.batch} | ({1 - own: self.steps} if long else {})
 
 
 def _stated(stated: Shapes) -> _Axes:
@@ -172,33 +192,19 @@ def _stated(stated: Shapes) -> _Axes:
         argument: {axis: dims[name] for axis, name in enumerate(shape) if isinstance(name, str)}
         for argument, shape in stated.items()
     }
-    return _Axes(None, None, shapes)
+    return _Axes(None, stated=shapes)
 
 
-def _length(value: Any) -> int | None:
-    """Return the size of axis 1 where that may be the steps of a sequence: of token ids, masks, rows of features."""
-    shape = _examples.shape_of(value)
-    if len(shape) < 2:
-        return None
-    floating = "float" in str(getattr(value, "dtype", ""))
-    return int(shape[1]) if len(shape) == (3 if floating else 2) else None
-
-
-def _sequence_length(block: Block) -> int | None:
-    """Return the length that the sequences of the block have in common; None where there are none to shorten."""
-    lengths = {_length(value) for value in _examples.values_of(block)} - {None}
-    length = lengths.pop() if len(lengths) == 1 else None
-    return length if length is not None and length >= _SHORTEST else None
-
-
-def _run_shorter(subject: Subject, block: Block) -> Run | None:
+def _run_shorter(subject: Subject, block: Block, sizes: Sizes) -> Run | None:
     """Return what the module makes of the block with sequences one step shorter; None where it has or takes none."""
-    length = _sequence_length(block)
-    if length is None:
+    if sizes.length is None:
         return None
+    fewer = slice(sizes.length - 1)
 
     def cut(value: Any) -> Any:
-        return value[:, : length - 1] if _examples.shape_of(value)[1:2] == (length,) else value
+        if sizes.length_of(value) != sizes.length:
+            return value
+        return value[:, fewer] if sizes.axis_of(value) == 0 else value[fewer]
 
     short = {n: cut(v) for n, v in block.items()} if isinstance(block, dict) else tuple(map(cut, block))
     try:
@@ -215,8 +221,8 @@ def _trace(subject: Subject, example: Block, axes: _Axes | None) -> ExportedProg
     args, kwargs = subject.arguments(example)
     shapes = None
     if axes is not None:
-        sizes = _examples.samples_in(example), _sequence_length(example)
-        shapes = {name: axes.of(name, value, *sizes) for name, value in _arguments(module, args, kwargs)}
+        sizes = _examples.sizes_of(example, subject.batch_axis)
+        shapes = {name: axes.of(name, value, sizes) for name, value in _arguments(module, args, kwargs)}
         _check_stated(axes.stated, shapes, where)
     step(f"exporting {where}")
     expected = "a module that can be exported and accepts X"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -96,12 +96,26 @@ def modules_of(model: ir.Model, classes: Mapping[str, str]) -> dict[str, Module]
     return found
 
 
-def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]]) -> None:
+def name_inputs(model: ir.Model, names: Sequence[str | None]) -> None:
+    """Give inputs the names under which their data stand in X: the exporter writes `batch_ids` for `batch["ids"]`."""
+    own = {*model.graph.inputs, *model.graph.initializers.values()}
+    others = {str(value.name): value for value in _values(model) if value not in own}
+    taken = {str(value.name) for value in own}
+    for value, name in zip(model.graph.inputs, names, strict=True):
+        if name is not None and name not in taken:
+            if name in others:
+                others[name].name = str(value.name)
+            value.name = name
+            taken.add(name)
+
+
+def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]], batch_axis: int = 0) -> None:
     """Rename the symbols `s77` and the like: the first axis of all inputs to `batch`, the second to `sequence`.
 
     Args:
         model: what the exporter wrote; it does not keep the names that torch.export was given.
         stated: names of dimensions by input, which take precedence.
+        batch_axis: the axis of the samples; where that is not the first, the first input with so many axes tells.
     """
     for value in _values(model):  # a symbol that the exporter found to be a number stays a symbol of digits
         if value.shape is not None and any(_symbol(dim).isdigit() for dim in value.shape):
@@ -111,10 +125,10 @@ def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]]
             if isinstance(name, str) and _GENERATED.fullmatch(_symbol(dim)):
                 _rename_symbol(model, _symbol(dim), name)
     _name_steps(model)
-    for axis, name in enumerate(("batch", "sequence")):
-        symbols = {
-            _symbol(value.shape[axis]) for value in model.graph.inputs if value.shape and len(value.shape) > axis
-        }
+    shapes = [value.shape for value in model.graph.inputs if value.shape and len(value.shape) > batch_axis]
+    for axis, name in ((batch_axis, "batch"), (1 - batch_axis, "sequence")):
+        telling = shapes[:1] if batch_axis else shapes
+        symbols = {_symbol(shape[axis]) for shape in telling if 0 <= axis < len(shape)}
         symbols -= {"", "batch", "sequence"}
         if len(symbols) == 1 and _GENERATED.fullmatch(symbol := symbols.pop()):
             _rename_symbol(model, symbol, name)

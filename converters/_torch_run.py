@@ -30,11 +30,21 @@ class Subject:
         module: what is exported.
         original: what is run; another than `module` where that was made of TorchScript.
         where: the module in messages.
+        batch_axis: the axis of its inputs along which samples lie.
     """
 
     module: torch.nn.Module
     original: torch.nn.Module
     where: str
+    batch_axis: int = 0
+
+    def take(self, block: Block, count: int) -> Block:
+        """Return `count` samples of the block."""
+        return _examples.take(block, count, self.batch_axis)
+
+    def samples_in(self, block: Block) -> int | None:
+        """Return how many samples the block holds."""
+        return _examples.samples_in(block, self.batch_axis)
 
     def arguments(self, block: Block) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the block as arguments of `forward`, in tensors of their own: a module may write into them."""
@@ -48,6 +58,17 @@ class Run:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     outputs: Any
+
+
+def keys_of(run: Run) -> list[str | None]:
+    """Return of each tensor among the arguments the key under which it stands in a mapping; None of others."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    leaves, _ = pytree.tree_flatten_with_path((run.args, dict(run.kwargs)))
+    # A path begins with `args` or `kwargs` and the argument.
+    ends = [path[2:] for path, leaf in leaves if isinstance(leaf, torch.Tensor)]
+    return [str(end[-1].key) if end and isinstance(end[-1], pytree.MappingKey) else None for end in ends]
 
 
 def run(subject: Subject, block: Block) -> Run:
@@ -81,7 +102,9 @@ def bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any, 
     signature = inspect.signature(module.forward)
     takes = [p for p in signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
-    if isinstance(block, dict) and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+    if isinstance(block, dict) and _takes_whole(signature, block):
+        block = (_examples.without_labels(block),)
+    elif isinstance(block, dict) and not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         block = _examples.by_name(block, signature.parameters.keys())
     if not isinstance(block, dict) and len(block) == len(takes) + 1 and not variadic:
         block = block[:-1]
@@ -93,10 +116,23 @@ def bind(module: torch.nn.Module, block: Block, where: str) -> tuple[tuple[Any, 
     return bound.args, bound.kwargs
 
 
+def _takes_whole(signature: inspect.Signature, block: dict[str, Any]) -> bool:
+    """Return whether `forward` takes the whole of a block by name as one argument: `forward(self, batch)`."""
+    parameters = signature.parameters.values()
+    needed = [p for p in parameters if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    catches = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    if len(needed) != 1 or catches or set(block) & {p.name for p in parameters}:
+        return False
+    return len(_examples.without_labels(block)) > 1 or "dict" in str(needed[0].annotation).lower()
+
+
 def on(where: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """Return `where` with the types and shapes of the arguments."""
-    values = (*args, *kwargs.values())
-    shapes = [f"{str(v.dtype).removeprefix('torch.')} {list(v.shape)}" for v in values if hasattr(v, "shape")]
+    import torch
+    from torch.utils import _pytree as pytree
+
+    values = [leaf for leaf in pytree.tree_leaves((args, dict(kwargs))) if isinstance(leaf, torch.Tensor)]
+    shapes = [f"{str(v.dtype).removeprefix('torch.')} {list(v.shape)}" for v in values]
     return f"{where} on {', '.join(shapes)}" if shapes else where
 
 

@@ -24,7 +24,7 @@ from ._torch_errors import translating
 from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_lines import shorten_lines
-from ._torch_names import modules_of, name_dimensions, name_parameters
+from ._torch_names import modules_of, name_dimensions, name_inputs, name_parameters
 from ._torch_recurrent import fold_weights, free_steps, unrolled_projections
 from ._torch_run import (
     Run,
@@ -32,6 +32,7 @@ from ._torch_run import (
     evaluating,
     first_paths,
     is_narrow,
+    keys_of,
     on,
     outputs_in_float32,
     outputs_of_modules,
@@ -51,9 +52,17 @@ _COMPARED = 2  # samples
 
 
 def draft_pytorch(
-    kind: Kind, model: Any, X: Any, *, factory: str | None = None, stated: Shapes | None = None
+    kind: Kind, model: Any, X: Any, *, factory: str | None = None, stated: Shapes | None = None, batch_axis: int = 0
 ) -> tuple[Draft, str]:
     """Convert a module, a program or a file; return it with the name that messages use for it.
+
+    Args:
+        kind: of which kind `model` is.
+        model: the module, program or file.
+        X: data; see `to_onnx`.
+        factory: what builds the module, for a file of weights.
+        stated: shapes of inputs with names of free dimensions.
+        batch_axis: the axis of the inputs along which samples lie.
 
     Raises:
         ConversionError: it cannot be exported, or does not accept X.
@@ -72,11 +81,24 @@ def draft_pytorch(
     else:
         where = f"PyTorch module {type(model).__name__}"
     if hasattr(model, "graph_signature"):
-        return _from_program(model, X, where), where
-    return _from_module(model, X, where, stated or {}), where
+        return _from_program(model, X, where, batch_axis), where
+    return _from_module(model, X, where, stated or {}, batch_axis), where
 
 
-def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) -> Draft:
+def _block(X: Any, batch_axis: int) -> Block:
+    """Return the first block of X.
+
+    Raises:
+        ConversionError: no array of it has the axis of the samples.
+    """
+    block = _examples.first_block(X)
+    most = max((len(_examples.shape_of(value)) for value in _examples.values_of(block)), default=0)
+    if batch_axis < 0 or batch_axis >= max(most, 1):
+        raise ConversionError(f"batch_axis: expected an axis of an input, 0 to {max(most - 1, 0)}, got {batch_axis}")
+    return block
+
+
+def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes, batch_axis: int) -> Draft:
     import torch
 
     if X is None:
@@ -84,22 +106,23 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes) ->
             f"{where}: expected X, a few samples of its input, got none: a PyTorch module does not say what it takes"
         )
     refuse_without_values(module, where)
-    block = _examples.first_block(X)
-    subject = Subject(module=module, original=module, where=where)
+    block = _block(X, batch_axis)
+    subject = Subject(module=module, original=module, where=where, batch_axis=batch_axis)
     with evaluating(module):
         if isinstance(module, torch.jit.ScriptModule):
             made, block = unscripted(module, tensors(block, module), where)
             subject = dataclasses.replace(subject, module=made)
         found = export(subject, block, stated, partial(_to_onnx, where=where))
-    return _finished(found.program, found.model, found.run, found.cautions, module, stated)
+    name_dimensions(found.model, stated, batch_axis)
+    return _finished(found.program, found.model, found.run, found.cautions, module)
 
 
-def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
+def _from_program(program: ExportedProgram, X: Any, where: str, batch_axis: int) -> Draft:
     from torch.utils import _pytree as pytree
 
     args, kwargs = program.example_inputs or ((), {})
     if X is not None:
-        block = tensors(_take_as_traced(_examples.first_block(X), program), program)
+        block = tensors(_take_as_traced(_block(X, batch_axis), program, batch_axis), program)
         names = [str(name) for name in program.graph_signature.user_inputs]
         if isinstance(block, dict):
             block = _examples.by_name(block, names)
@@ -113,18 +136,23 @@ def _from_program(program: ExportedProgram, X: Any, where: str) -> Draft:
         args, kwargs = pytree.tree_unflatten(leaves, program.call_spec.in_spec)
     elif program.example_inputs is None:
         unchecked = ("nothing to compare outputs on: the program has no example",)
-        return _finished(program, _to_onnx(program, where), None, unchecked)
+        model = _to_onnx(program, where)
+        name_dimensions(model, {}, batch_axis)
+        return _finished(program, model, None, unchecked)
     with converting(on(where, args, kwargs), "a program that accepts X"), computing():
         outputs = program.module()(*args, **kwargs)
-    return _finished(program, _to_onnx(program, where), Run(args=args, kwargs=kwargs, outputs=outputs), ())
+    model = _to_onnx(program, where)
+    name_dimensions(model, {}, batch_axis)
+    return _finished(program, model, Run(args=args, kwargs=kwargs, outputs=outputs), ())
 
 
-def _take_as_traced(block: Block, program: ExportedProgram) -> Block:
+def _take_as_traced(block: Block, program: ExportedProgram, axis: int) -> Block:
     """Return as many samples as the program was fixed to, or a few where its batch is free."""
     inputs = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
     shapes = (_examples.shape_of(inputs.get(str(name))) for name in program.graph_signature.user_inputs)
-    size = next((shape[0] for shape in shapes if shape), None)
-    return _examples.take(block, size if isinstance(size, int) else min(_examples.samples_in(block) or 1, _COMPARED))
+    size = next((shape[axis] for shape in shapes if len(shape) > axis), None)
+    few = min(_examples.samples_in(block, axis) or 1, _COMPARED)
+    return _examples.take(block, size if isinstance(size, int) else few, axis)
 
 
 def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
@@ -152,12 +180,12 @@ def _finished(
     run: Run | None,
     cautions: tuple[str, ...],
     module: torch.nn.Module | None = None,
-    stated: Shapes | None = None,
 ) -> Draft:
     """Return the draft, with the author's names in the model."""
     import torch
 
-    name_dimensions(model, stated or {})
+    if run is not None:
+        name_inputs(model, keys_of(run))
     shorten_lines(model)
     parameters = _parameters(program, module)
     tie(model)

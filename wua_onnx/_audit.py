@@ -102,7 +102,7 @@ def analyze(
         raise WuaError(f"memory: expected a number of bytes above 0, got {memory}")
     statistics = (statistics,) if isinstance(statistics, str) else tuple(statistics)
     X, sample = with_sample(X)
-    with opened(model, sample, dims) as source:
+    with opened(model, sample, dims, batch_axis) as source:
         loaded = source.model
         data = source.data(X, y, batch_axis) if X is not None else None
         report = source.cost(dims, data, batch_axis)
@@ -170,7 +170,7 @@ def cost(
         MissingDependency: `observe` without onnxruntime.
     """
     X, sample = with_sample(X)
-    with opened(model, sample, dims) as source:
+    with opened(model, sample, dims, batch_axis) as source:
         data = source.data(X, None, batch_axis) if X is not None else None
         if observe:
             return source.observed_cost(dims, data, batch_axis, time_limit)

@@ -129,7 +129,7 @@ def _audit_of(model: Any, X: Any, y: Any, limits: tuple[Budget, ...], whole: boo
     needs = {budget.metric.needs for budget in limits}
     if needs <= {"cost"} and not whole:
         X, sample = with_sample(X)
-        with opened(model, sample, options["dims"]) as source:
+        with opened(model, sample, options["dims"], options["batch_axis"]) as source:
             data = source.data(X, y, options["batch_axis"]) if X is not None else None
             cost = source.cost(options["dims"], data, options["batch_axis"])
             return {"model": describe_model(source.model, None), "cost": cost.to_dict()}

@@ -67,7 +67,7 @@ def compare(
         raise DataError("compare: expected a model to run on X, got two audits: leave X out")
     options: dict[str, Any] = {"batch_axis": batch_axis, "batch_size": batch_size, "device": device, "isolate": isolate}
     with ExitStack() as stack:
-        sides = [side if isinstance(side, Audit) else _opened(stack, side, X, dims) for side in given]
+        sides = [side if isinstance(side, Audit) else _opened(stack, side, X, dims, batch_axis) for side in given]
         models = [side for side in sides if isinstance(side, Source)]
         sizes = _sizes(models, dims)
         audits = [
@@ -116,8 +116,8 @@ def _read(side: Any) -> Any:
     return side
 
 
-def _opened(stack: ExitStack, side: Any, X: Any, dims: Dims | None) -> Source:
-    return stack.enter_context(opened(side, with_sample(X)[1], dims))
+def _opened(stack: ExitStack, side: Any, X: Any, dims: Dims | None, batch_axis: int) -> Source:
+    return stack.enter_context(opened(side, with_sample(X)[1], dims, batch_axis))
 
 
 def _sizes(models: Sequence[Source], dims: Dims | None) -> dict[int, Any]:

@@ -36,7 +36,7 @@ def structure(
         WuaError: as `analyze` does.
     """
     X, sample = with_sample(X)
-    with opened(model, sample, dims) as source:
+    with opened(model, sample, dims, batch_axis) as source:
         data = source.data(X, None, batch_axis) if X is not None else None
         report = source.cost(dims, data, batch_axis)
         timed = profiled(source, data, profile, dims, batch_axis, 1, isolate=isolate)

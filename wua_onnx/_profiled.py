@@ -68,7 +68,7 @@ def cost_and_profile(
     time_limit: float | None = None,
 ) -> tuple[CostReport, dict[str, Any] | None]:
     """Return the count of a model and its profile, as `wua_onnx.cost` and `profiled` do; the model is opened once."""
-    with opened(model, X, dims) as source:
+    with opened(model, X, dims, batch_axis) as source:
         data = source.data(X, None, batch_axis) if X is not None else None
         if observe:
             report = source.observed_cost(dims, data, batch_axis, time_limit)

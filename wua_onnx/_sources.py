@@ -127,7 +127,7 @@ def with_sample(X: Any) -> tuple[Any, Any]:
 
 
 @contextmanager
-def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
+def opened(model: Any, X: Any, dims: Dims | None, batch_axis: int = 0) -> Iterator[Source]:
     """Yield `model` as a `Source`; a converted file lives as long as its model, for arrays asked for later.
 
     A `Source` is yielded as it is.
@@ -150,7 +150,7 @@ def opened(model: Any, X: Any, dims: Dims | None) -> Iterator[Source]:
     folder = tempfile.mkdtemp(prefix="wua_onnx_")
     source = None
     try:
-        converted = to_onnx(model, Path(folder) / "model.onnx", X, dims=dims)
+        converted = to_onnx(model, Path(folder) / "model.onnx", X, dims=dims, batch_axis=batch_axis)
         origin = {
             "file": None,
             "converted_from": f"{converted.framework} {converted.framework_version}",
@@ -180,6 +180,7 @@ def convert(
     dims: Mapping[str, Any] | None = None,
     factory: str | None = None,
     signature: str | None = None,
+    batch_axis: int = 0,
 ) -> Path:
     """Write a framework's model as ONNX and return the path of the file.
 
@@ -191,6 +192,7 @@ def convert(
         dims: shapes by input name; a shape may hold names, of dimensions to leave free: `{"ids": ("batch", "seq")}`.
         factory: `module:function` that builds the untrained model, for a file that holds weights alone.
         signature: which signature of a SavedModel is meant.
+        batch_axis: the axis of X along which samples lie, for PyTorch models.
 
     Raises:
         ConversionError: the model cannot be converted, or computes something else afterwards.
@@ -198,5 +200,6 @@ def convert(
     """
     from wua_onnx.converters import to_onnx
 
-    written: Path = to_onnx(model, Path(path), X, dims=dims, factory=factory, signature=signature).path
+    options: dict[str, Any] = {"dims": dims, "factory": factory, "signature": signature, "batch_axis": batch_axis}
+    written: Path = to_onnx(model, Path(path), X, **options).path
     return written

@@ -29,13 +29,15 @@ def add(commands: Any) -> None:
         default=[],
         help="shape of an input, sizes or names of free dimensions: ids=batch,seq; repeatable",
     )
+    parser.add_argument("--batch-axis", type=int, default=0, metavar="AXIS", help="axis of the samples (default 0)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Convert the model and return the exit code."""
     from wua_onnx.converters import to_onnx
 
-    converted = to_onnx(options.model, options.output, options.data, dims=_shapes(options.shape))
+    shapes = _shapes(options.shape)
+    converted = to_onnx(options.model, options.output, options.data, dims=shapes, batch_axis=options.batch_axis)
     if not options.quiet:
         for warning in converted.warnings:
             print(f"note: {warning}", file=sys.stderr)
