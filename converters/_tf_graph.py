@@ -81,9 +81,19 @@ def translate(traced: Traced, where: str) -> Translated:
     if storage is not None:
         _restore_weights(model, storage.name_to_tensor_data)
     _bind_captured(model, traced)
-    created = (str(operation.name) for operation in traced.function.graph.get_operations())
-    restore_order(model.graph, {name: number for number, name in enumerate(created)})
+    _restore_order(model, traced.function.graph)
     return Translated(model=model, cautions=cautions, frozen=frozen[0] if frozen and not large else None)
+
+
+def _restore_order(model: ir.Model, graph: Any) -> None:
+    """Put the operators in the order in which those of the tf.Graph and of the bodies of its loops were created."""
+    created = (str(operation.name) for operation in graph.get_operations())
+    restore_order(model.graph, {name: number for number, name in enumerate(created)})
+    bodies = (node.name for body in graph.as_graph_def().library.function for node in body.node_def)
+    inside = {str(name): number for number, name in enumerate(bodies)}
+    for body in model.graphs():
+        if body is not model.graph:
+            restore_order(body, inside)
 
 
 def check_operators(model: ir.Model, where: str) -> None:
@@ -99,7 +109,9 @@ def check_operators(model: ir.Model, where: str) -> None:
             left.setdefault(node.op_type, []).append((node.name or "").rpartition("/")[0] or node.name or "?")
     if left:
         found = "; ".join(f"{op} in {', '.join(sorted(set(layers))[:3])}" for op, layers in sorted(left.items()))
-        raise ConversionError(f"{where}: expected operators that ONNX can express, got {found}")
+        random = any("Random" in op or "Multinomial" in op for op in left)
+        hint = " (random numbers, which no two runs share: convert the part of the model before them)" if random else ""
+        raise ConversionError(f"{where}: expected operators that ONNX can express, got {found}{hint}")
 
 
 def _is_operator(op_type: str, version: int, domain: str) -> bool:

@@ -14,7 +14,8 @@ from ._quiet import converting
 from ._tf_examples import Array, Dims, arrays_for
 from ._tf_graph import OPSET, check_operators
 from ._tf_import import import_package
-from ._tf_names import name_dimensions, name_inputs, rename, scopes_of_nodes
+from ._tf_interface import name_dimensions, name_inputs
+from ._tf_names import rename, scopes_of_nodes
 
 
 def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 
 import onnx_ir as ir
 
 from ._base import Module
+from ._tf_interface import unused, values
 from ._tf_parameters import Variables, origin, paths_by_value, paths_read
 
 _CALL = "StatefulPartitionedCall"  # the scope that a loaded signature wraps around everything
@@ -40,13 +41,13 @@ def rename(
     for node in model.graph.all_nodes():
         runs_in[node], new = _relative(str(node.name), scopes)
         if new != node.name:
-            node.name = _unused(new, taken)
+            node.name = unused(new, taken)
     used_in = {
         name: _relative(origin(name), scopes)[0] or next((runs_in[user] for user in value.consumers()), None) or ""
         for name, value in model.graph.initializers.items()
     }
     paths = paths_by_value(model, variables, used_in) | paths_read(model, variables, reads or {})
-    taken = {str(value.name) for value in _values(model)}
+    taken = {str(value.name) for value in values(model)}
     owners: dict[str, tuple[str, str]] = {}
     known = {path for path in scopes.values() if path}
     own = {path for path, _ in variables}
@@ -62,7 +63,7 @@ def rename(
         if parameter:
             new = paths[old] if layer is None else f"{layer}/{parameter}".lstrip("/")
         if new != old:
-            value.name = _unused(new, taken)
+            value.name = unused(new, taken)
         if layer and value.shape is not None and len(value.shape) > 1 and "bias" not in parameter:
             owners[str(value.name)] = layer, parameter
     owned = Counter(layer for layer, _ in owners.values())
@@ -72,27 +73,44 @@ def rename(
     }
 
 
-def with_folded(model: ir.Model, layers: Mapping[str, str], modules: Mapping[str, Module]) -> dict[str, Module]:
+def with_folded(
+    model: ir.Model, layers: Mapping[str, str], modules: Mapping[str, Module], variables: Variables
+) -> dict[str, Module]:
     """Return the modules, each with the BatchNormalization that was folded into its weights.
 
-    tf2onnx gives a convolution the name of the normalization that it takes in.
+    tf2onnx gives a convolution the name of the normalization that it takes in. A SavedModel, whose modules are not
+    known, tells these by their variables.
 
     Args:
         model: with the names that `rename` gave.
         layers: what `rename` returned.
         modules: what is known of each layer, by its path.
+        variables: (path, variable) of the model's parameters.
     """
     found = dict(modules)
+    normalizing = {path for path, module in modules.items() if module.class_name == "BatchNormalization"}
+    known = set(modules)
+    if not modules:
+        owners = {owner.partition(".")[0] for owner in layers.values()}
+        normalizing = set(_ends(path for path, _ in variables if path.endswith("/moving_variance")))
+        known = owners | normalizing
     for node in model.graph.all_nodes():
         parts = str(node.name).split("/")
         around = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
-        inside = next((path for path in around if path in modules), None)
-        if inside is not None and modules[inside].class_name == "BatchNormalization":
+        inside = next((path for path in around if path in known), None)
+        if inside in normalizing:
             weights = (layers.get(str(value.name), "") for value in node.inputs if value is not None)
-            for owner in (name if name in modules else name.rpartition(".")[0] for name in weights):
-                if owner in modules and owner != inside:
-                    found[owner] = replace(modules[owner], folded=inside)
+            for owner in (name if name in known else name.rpartition(".")[0] for name in weights):
+                if owner in known and owner != inside:
+                    found[owner] = replace(found.get(owner, Module(class_name=None, line=None)), folded=inside)
     return found
+
+
+def _ends(paths: Iterable[str]) -> Iterator[str]:
+    """Yield the path of the layer of each variable, and what is left of it without the first scopes."""
+    for path in paths:
+        parts = path.split("/")[:-1]
+        yield from ("/".join(parts[start:]) for start in range(len(parts)))
 
 
 def _relative(name: str, scopes: Mapping[str, str]) -> tuple[str | None, str]:
@@ -108,22 +126,6 @@ def _relative(name: str, scopes: Mapping[str, str]) -> tuple[str | None, str]:
 def layer_of_scope(name: str, scopes: Mapping[str, str]) -> str | None:
     """Return the path of the layer in whose scope the operator `name` lies, None in no one's."""
     return _relative(name, scopes)[0] or None
-
-
-def _unused(name: str, taken: set[str]) -> str:
-    candidate, number = name, 0
-    while candidate in taken:
-        number += 1
-        candidate = f"{name}_{number}"
-    taken.add(candidate)
-    return candidate
-
-
-def _values(model: ir.Model) -> Iterator[ir.Value]:
-    yield from model.graph.inputs
-    yield from model.graph.initializers.values()
-    for node in model.graph.all_nodes():
-        yield from node.outputs
 
 
 def _layer_of(path: str, known: Set[str]) -> str | None:
@@ -164,7 +166,7 @@ def scopes_of_nodes(model: ir.Model) -> dict[str, str]:
     """
     taken: set[str] = set()
     for node in model.graph.all_nodes():
-        node.name = _unused(_last_of(str(node.name)), taken)
+        node.name = unused(_last_of(str(node.name)), taken)
     names = [str(node.name) for node in model.graph.all_nodes()]
     weights = (n for n, v in model.graph.initializers.items() if v.shape is not None and len(v.shape) > 1)
     names += [_READ.sub("", name) for name in weights]
@@ -185,15 +187,6 @@ def _last_of(name: str) -> str:
     return next((part for part in reversed(parts) if "/" in part), parts[0] or name)
 
 
-def name_inputs(model: ir.Model) -> None:
-    """Take the number of the tensor from the names of inputs: `x` in place of `x:0`."""
-    taken = {str(value.name) for value in _values(model)}
-    for value in model.graph.inputs:
-        plain = str(value.name).removesuffix(":0")
-        if plain not in taken:
-            value.name = plain
-
-
 def _match(name: str, layers: set[str]) -> tuple[str, str]:
     """Return the innermost scope of `name` that ends like the path of a layer, numbers set aside, and that path.
 
@@ -211,33 +204,3 @@ def _match(name: str, layers: set[str]) -> tuple[str, str]:
 def _ends_like(scope: list[str], path: list[str]) -> bool:
     tail = scope[-len(path) :]
     return len(tail) == len(path) and all(s == p or _NUMBER.sub("", s) == p for s, p in zip(tail, path, strict=True))
-
-
-def name_dimensions(model: ir.Model, samples: int | None, sizes: Sequence[tuple[int, ...]]) -> None:
-    """Name the free dimensions of inputs and outputs, `unk__36` and the like.
-
-    The first axis of an input becomes `batch`, another one `<input>_<axis>`; so does the first axis of an output
-    that was as long as the batch.
-
-    Args:
-        model: what tf2onnx wrote.
-        samples: the size of the batch of an example; None where there is none.
-        sizes: the shapes of that example's outputs.
-    """
-    for value in model.graph.inputs:
-        if value.shape is not None:
-            names = ["batch", *(f"{value.name}_{axis}" for axis in range(1, len(value.shape)))][: len(value.shape)]
-            value.shape = ir.Shape(
-                n if isinstance(d, ir.SymbolicDim) else d for d, n in zip(value.shape, names, strict=True)
-            )
-    for value, size in zip(model.graph.outputs, sizes, strict=False):
-        if value.shape and isinstance(value.shape[0], ir.SymbolicDim) and size[:1] == (samples,):
-            value.shape = ir.Shape(["batch", *value.shape[1:]])
-
-
-def name_outputs(model: ir.Model, names: Sequence[str]) -> None:
-    """Give the outputs the author's names, where these are unique and free."""
-    taken = {str(value.name) for value in _values(model)} - {str(value.name) for value in model.graph.outputs}
-    if len(set(names)) == len(model.graph.outputs) == len(names) and not taken & set(names):
-        for value, name in zip(model.graph.outputs, names, strict=True):
-            value.name = name

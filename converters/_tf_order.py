@@ -19,7 +19,7 @@ def restore_order(graph: ir.Graph, created: Mapping[str, int]) -> None:
     """Sort the operators of `graph` in place, each behind those it depends on.
 
     Args:
-        graph: what tf2onnx wrote; graphs inside of its operators are left as they are.
+        graph: what tf2onnx wrote; graphs inside of its operators are sorted by calls of their own.
         created: the number of each operator of TensorFlow, in order of creation, by its name. One that tf2onnx added
             comes right before the first that needs it.
     """

@@ -22,12 +22,10 @@ from ._tf_examples import Array, Dims, arrays_for, plain
 from ._tf_functions import Traced
 from ._tf_graph import check_operators, narrow, translate
 from ._tf_import import import_package
+from ._tf_interface import name_dimensions, name_inputs, name_outputs
 from ._tf_layers import layers_made
 from ._tf_lite import draft_tflite
 from ._tf_names import (
-    name_dimensions,
-    name_inputs,
-    name_outputs,
     rename,
     scopes_of_nodes,
     scopes_of_variables,
@@ -156,7 +154,7 @@ def _draft(
         layer_names=layers,
         example=example,
         warnings=cautions,
-        modules=with_folded(model, layers, modules or {}),
+        modules=with_folded(model, layers, modules or {}, traced.variables),
     )
 
 

@@ -175,10 +175,16 @@ def test_classes_of_layers(saved: tuple[Any, Path], tmp_path: Path) -> None:
     assert converted.modules["last"].class_name == "Dense"
 
 
-def test_a_normalization_that_was_folded_is_named_in_its_layer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", ["model", "SavedModel"])
+def test_a_normalization_that_was_folded_is_named_in_its_layer(tmp_path: Path, form: str) -> None:
     parts = [layers.Conv2D(3, 3, name="first"), layers.BatchNormalization(name="norm"), layers.ReLU(name="active")]
+    keras.utils.set_random_seed(0)
     model = sequential((6, 6, 2), *parts, layers.Flatten(), layers.Dense(5, name="last"))
-    modules = to_onnx(model, tmp_path / "m.onnx").modules
+    if form == "SavedModel":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy
+            model.export(tmp_path / "saved", verbose=False)
+    modules = to_onnx(model if form == "model" else tmp_path / "saved", tmp_path / "m.onnx").modules
     assert {path: module.folded for path, module in modules.items() if module.folded} == {"first": "norm"}
 
 

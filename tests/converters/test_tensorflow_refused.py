@@ -94,6 +94,20 @@ def test_operator_without_equivalent_is_named_with_its_layer(tmp_path: Path) -> 
     assert list(tmp_path.iterdir()) == []
 
 
+def test_random_numbers_are_refused_with_what_to_convert(tmp_path: Path) -> None:
+    class Sampling(keras.layers.Layer):  # type: ignore[misc] # keras is untyped
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            self.generator = keras.random.SeedGenerator(0)
+
+        def call(self, x: Any) -> Any:
+            return x + keras.random.normal(keras.ops.shape(x), seed=self.generator)
+
+    model = keras.Sequential([keras.Input((5,)), layers.Dense(3), Sampling(name="z")])
+    with pytest.raises(ConversionError, match=r"StatelessRandomNormalV2 in z/.* \(random numbers, which no two runs"):
+        to_onnx(model, tmp_path / "m.onnx")
+
+
 @pytest.mark.parametrize(("name", "data"), [("m.keras", b"no zip"), ("m.h5", b"no HDF5"), ("m.tflite", b"")])
 def test_damaged_files(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)

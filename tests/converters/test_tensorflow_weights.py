@@ -80,3 +80,12 @@ def test_a_layer_that_runs_twice_has_its_weights_once(tmp_path: Path) -> None:
     x, shared = keras.Input((5,), name="x"), layers.Dense(5, bias_initializer="ones", name="shared")
     found = weights(to_onnx(keras.Model(x, shared(shared(x))), tmp_path / "m.onnx", samples(9, 5)).path)
     assert sorted(found) == ["shared/bias", "shared/kernel"]
+
+
+def test_cells_in_a_loop_come_in_the_order_in_which_they_run(tmp_path: Path) -> None:
+    keras.utils.set_random_seed(0)
+    cells = [layers.LSTMCell(7, name="first"), layers.GRUCell(5, name="second"), layers.SimpleRNNCell(3, name="third")]
+    model = keras.Sequential([keras.Input((5, 2), name="x"), layers.RNN(cells, name="rnn")])
+    found = wua.analyze(model, samples(9, 5, 2)).layers
+    parameters = ("kernel", "recurrent_kernel")
+    assert list(found) == [f"rnn/{cell.name}.{parameter}" for cell in cells for parameter in parameters]
