@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from wua_onnx.model import load
-from wua_onnx.recording import Recorder, slices
+from wua_onnx.recording import Recorder, slices, sums
 from wua_onnx.recording.slices import keeps_apart
 from wua_onnx.running.inputs import input_specs
 
@@ -172,6 +172,44 @@ def test_samples_that_are_mixed(case: str, monkeypatch: pytest.MonkeyPatch) -> N
     recorder, runs = recorder_of(proto, batch_size=N)
     recorder.update(rand(N, 5))
     assert runs == [N]
+
+
+def test_results_of_small_batches_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever they are added up, and whatever comes in between: a batch of another size, a recorder that joins."""
+    x = rand(N, 5)
+    parts = [x[:3], x[3:6], x[6:9], x[9:10], x[10:13], x[13:]]
+    recorders = []
+    for room in (0, 5 * 3 * (7 + 11 + 3), 2**20):
+        monkeypatch.setattr(sums, "_ROOM", room)
+        first, second = Recorder(mlp()), Recorder(mlp())
+        for part in parts[:4]:
+            first.update(part)
+        for part in parts[4:]:
+            second.update(part)
+        first.merge(second)
+        recorders.append(first)
+    for recorder in recorders:
+        same(recorder.result(), recorders[0].result(), within=1e-12)
+        np.testing.assert_allclose(
+            recorder.result().layers["w"][0].standard_error,
+            recorders[0].result().layers["w"][0].standard_error,
+            rtol=1e-9,
+        )
+    whole = Recorder(mlp(), batch_size=N)
+    whole.update(x)
+    same(recorders[0].result(), whole.result())
+
+
+def test_what_waits_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = 4 * (11 * (7 + 11 + 3) + 2 * 11)  # bytes: means of 11 samples, extremes of the neurons behind Tanh
+    monkeypatch.setattr(sums, "_ROOM", 5 * batch)
+    recorder = Recorder(mlp(), batch_size=11)
+    waiting = []
+    for _ in range(13):
+        recorder.update(rand(11, 5))
+        waiting.append(len(recorder._sums._waiting))
+    assert waiting == [0, 1, 2, 3, 4, 5, 0, 1, 2, 3, 4, 5, 0]
+    assert recorder.result().layers["w"][0].positions == 13 * 11
 
 
 def test_lengths_that_batches_share() -> None:

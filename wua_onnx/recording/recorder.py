@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -17,7 +17,6 @@ from wua_onnx.recording import saved
 from wua_onnx.recording.instrument import Instrumented, instrument
 from wua_onnx.recording.masks import find_mask
 from wua_onnx.recording.plan import Place, check_settings, checked
-from wua_onnx.recording.reading import Reading, Results, Run, read, readings
 from wua_onnx.recording.result import Recording, agreeing, first, joined, mixing, sample_axis
 from wua_onnx.recording.runner import Runner
 from wua_onnx.recording.slices import Slices
@@ -225,9 +224,11 @@ class Recorder:
         runs = self._runner.runs(tuple(self._slices.of(batch)), own)
         self.precision = self.precision or self._runner.precision
         padding = self.batch_size - batch.samples if self.fixed else 0
-        # Samples do not mix: what copies add to a sum over the whole batch can be taken out of it again.
-        copies = self._runner.run(copies_of_last(batch, self.specs, self.batch_size)) if padding else None
-        self._sums.add(self._plan, {place: self._readings(place, runs, padding, copies) for place in self._plan.taps})
+        if padding:
+            copies = self._runner.run(copies_of_last(batch, self.specs, self.batch_size))
+            self._sums.add_without(self._plan, runs[0][0], batch.samples, copies, self.batch_size)
+        else:
+            self._sums.add(self._plan, runs)
         self.samples += batch.samples
         self.batches += 1
         if self.keep_outputs:
@@ -238,9 +239,3 @@ class Recorder:
             self.correct += correct
             self.labelled += labelled
         self.seconds += time.perf_counter() - started
-
-    def _readings(self, place: Place, runs: Sequence[Run], padding: int, copies: Results | None) -> list[Reading]:
-        tap, outputs = self._plan.taps[place]
-        found = readings(tap, outputs, runs)
-        added = None if copies is None else read(tap, outputs, copies, self.batch_size)
-        return found if added is None else [part.without(added, padding / self.batch_size) for part in found]

@@ -11,11 +11,12 @@ from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer
 from wua_onnx.recording.instrument import Instrumented
 from wua_onnx.recording.plan import Place
-from wua_onnx.recording.reading import Reading
+from wua_onnx.recording.reading import Reading, Results, Run, read, readings
 from wua_onnx.recording.statistics import Accumulator, NeuronStatistics
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
+_ROOM = 2**20  # bytes of results that wait; few enough for the caches
 _NEVER_RAN = "the part of the model that it is in never ran"
 
 
@@ -29,17 +30,56 @@ class Sums:
     def __init__(self, layers: Mapping[str, Layer]) -> None:
         self._layers = layers
         self._by_place: dict[Place, Accumulator] = {}
+        self._plan: Instrumented | None = None
+        self._alike: object = None  # numbers of samples and shapes of the batch before
+        self._waiting: list[Run] = []
+        self._bytes = 0
 
-    def add(self, plan: Instrumented, readings: Mapping[Place, Sequence[Reading]]) -> None:
-        """Add what runs returned; nothing where the part of the model that a tap is in did not run."""
-        for place, several in readings.items():
-            for reading in several:
-                if place not in self._by_place:
-                    self._by_place[place] = Accumulator(self._neurons(plan, place, reading))
-                self._by_place[place].add(reading)
+    def add(self, plan: Instrumented, runs: Sequence[Run]) -> None:
+        """Add what the runs of a batch returned.
+
+        Batches whose results are alike wait for each other: to read many costs little more than to read one.
+        """
+        alike = [samples for _, samples in runs], [np.shape(array) for array in runs[0][0].values()]
+        known = plan is self._plan and alike == self._alike
+        if not known:
+            self.settle()
+            self._plan, self._alike = plan, alike
+        self._waiting += runs
+        self._bytes += sum(getattr(array, "nbytes", 0) for results, _ in runs for array in results.values())
+        if not known or self._bytes > _ROOM:
+            self.settle()
+
+    def settle(self) -> None:
+        """Add what still waits."""
+        runs, self._waiting, self._bytes = self._waiting, [], 0
+        if runs and self._plan is not None:
+            for place, (tap, outputs) in self._plan.taps.items():
+                self._add(self._plan, place, readings(tap, outputs, runs))
+
+    def add_without(self, plan: Instrumented, results: Results, samples: int, copies: Results, size: int) -> None:
+        """Add what a run of `size` samples returned, of which only the first `samples` are data.
+
+        The others are copies of the last one, and `copies` is what a run of nothing else returned: samples do not mix,
+        so that what copies add to a sum over the whole batch can be taken out of it again.
+        """
+        self.settle()
+        for place, (tap, outputs) in plan.taps.items():
+            found, added = read(tap, outputs, results, samples), read(tap, outputs, copies, size)
+            if found is not None:
+                found = found if added is None else found.without(added, (size - samples) / size)
+                self._add(plan, place, [found])
+
+    def _add(self, plan: Instrumented, place: Place, found: Sequence[Reading]) -> None:
+        """Add readings; there are none where the part of the model that a tap is in did not run."""
+        for reading in found:
+            if place not in self._by_place:
+                self._by_place[place] = Accumulator(self._neurons(plan, place, reading))
+            self._by_place[place].add(reading)
 
     def of(self, plan: Instrumented) -> list[Accumulator | None]:
         """Return the accumulators in the order of the taps of `plan`, which is the same for every copy of a model."""
+        self.settle()
         return [self._by_place.get(place) for place in plan.taps]
 
     def merge(self, plan: Instrumented, others: Sequence[Accumulator | None]) -> None:
@@ -48,6 +88,7 @@ class Sums:
         Raises:
             DataError: they do not fit; nothing is added then.
         """
+        self.settle()
         if len(others) != len(plan.taps):
             raise DataError(f"recording: expected statistics of {len(plan.taps)} activations, got {len(others)}")
         pairs = [(place, other) for place, other in zip(plan.taps, others, strict=True) if other is not None]
@@ -62,6 +103,7 @@ class Sums:
         self, plan: Instrumented
     ) -> tuple[dict[str, tuple[NeuronStatistics, ...]], dict[str, str], dict[str, str]]:
         """Return the statistics of each layer, one for each use; why a layer has none; why some uses have none."""
+        self.settle()
         idle = {key: _NEVER_RAN for key, place in plan.activations.items() if place not in self._by_place}
         reasons = dict(plan.missing) | idle
         found: dict[str, tuple[NeuronStatistics, ...]] = {}
