@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from onnx.reference import ReferenceEvaluator
 
 from wua_onnx.cost import CostReport, count
 from wua_onnx.cost.value import Verdict
@@ -122,6 +124,35 @@ def test_trips_from_a_shape() -> None:
     report = count(load(loop("shape")))
     assert report.is_exact
     assert report.at(n=3).macs == 3 * 3 * 25
+
+
+# How a trip count is made of x, shape (n, 5), and how many trips that is for 0, 1 and 7 rows.
+COUNTED = {
+    "s = Shape<start = 0, end = 1>(x)  most = Squeeze(s)": (0, 1, 7),
+    "s = Shape<start = -2, end = -1>(x)  e = Constant<value = int64[0] {}>()  most = Reshape(s, e)": (0, 1, 7),
+    "most = Size(x)": (0, 5, 35),
+    "s = Shape(x)  z = Constant<value = int64 {0}>()  n = Gather(s, z)  o = Constant<value = int64 {1}>()"
+    "  most = Sub(n, o)": (0, 0, 6),
+    "s = Shape(x)  z = Constant<value = int64 {0}>()  n = Gather(s, z)  m = Add(n, n)  most = Mul(m, n)": (0, 2, 98),
+}
+
+
+@pytest.mark.parametrize("made", COUNTED)
+def test_trips_computed_from_a_shape(made: str) -> None:
+    proto = onnx.parser.parse_model(
+        f"""<ir_version: 9, opset_import: ["" : 17]> g (float[n,5] x, float[5,5] w) => (float[1,5] y) {{ {made}
+        start = Constant<value = float[1,5] {{1,1,1,1,1}}>()  true = Constant<value = bool {{1}}>()
+        y = Loop <body = b (int64 i, bool on, float[1,5] h) => (bool go, float[1,5] next)
+        {{ go = Identity(on)  next = MatMul(h, w) }}> (most, true, start) }}"""
+    )
+    report = count(load(proto))
+    assert report.is_exact
+    for rows, trips in zip((0, 1, 7), COUNTED[made], strict=True):
+        assert report.at(n=rows).macs == count(load(proto, dims={"n": rows})).macs == 25 * trips
+        session = ReferenceEvaluator(proto)
+        x, w = np.ones((rows, 5), np.float32), np.eye(5, dtype=np.float32) * 2
+        y: Any = session.run(["y"], {"x": x, "w": w})
+        assert y[0][0, 0] == np.float32(2.0) ** trips
 
 
 @pytest.mark.parametrize("most", ["input", None, 2**63 - 1])

@@ -11,12 +11,11 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from wua_onnx.cost.known import SAME_VALUE, STEPS, keeps_integers, known_value, producer
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, Expr, maximum, symbols
 from wua_onnx.model.node import NodeView
 
-_SAME_VALUE = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
-_STEPS = 64  # nodes that are followed for one value
 _SMALLER = {"Less": (0, 1, 1), "LessOrEqual": (0, 1, 0), "Greater": (1, 0, 1), "GreaterOrEqual": (1, 0, 0)}
 _INEXACT = 2**24  # from here on not every integer is a float32, which conditions may be compared in
 
@@ -89,14 +88,14 @@ def _is_true(condition: ir.Value | None) -> bool:
 def _parts(body: ir.Graph | None, condition: ir.Value | None) -> list[ir.Value]:
     """Return what must all be true for `condition` to be, without what always is."""
     pending, found = [condition], list[ir.Value]()
-    for _ in range(_STEPS):
+    for _ in range(STEPS):
         if not pending:
             return found
         part = pending.pop()
         if part is None or _is_true(part) or (body is not None and part is body.inputs[1]):
             continue  # left out, or handed on: whoever reads it here is inside the loop because it was true
-        made = _producer(part)
-        if made is not None and (made.op_type == "And" or made.op_type in _SAME_VALUE):
+        made = producer(part)
+        if made is not None and (made.op_type == "And" or made.op_type in SAME_VALUE):
             pending += made.inputs if made.op_type == "And" else made.inputs[:1]
         else:
             found.append(part)
@@ -106,7 +105,7 @@ def _parts(body: ir.Graph | None, condition: ir.Value | None) -> list[ir.Value]:
 def _comparison(node: NodeView, body: ir.Graph | None, condition: ir.Value | None) -> _Comparison | None:
     """Return (smaller, larger, 1 if they may not be equal) where `condition` is that comparison and nothing else."""
     parts = _parts(body, condition)
-    made = _producer(parts[0]) if len(parts) == 1 else None
+    made = producer(parts[0]) if len(parts) == 1 else None
     if made is None or made.op_type not in _SMALLER or len(made.inputs) != 2:
         return None
     left, right, strictly = _SMALLER[made.op_type]
@@ -135,7 +134,7 @@ def _is_smaller(small: _Counter, large: _Counter, strictly: int, most: Dim) -> b
     return any(isinstance(value, int) and value <= 0 for value in worst)
 
 
-def _counter(node: NodeView, body: ir.Graph | None, value: ir.Value | None, steps: int = _STEPS) -> _Counter | None:
+def _counter(node: NodeView, body: ir.Graph | None, value: ir.Value | None, steps: int = STEPS) -> _Counter | None:
     """Return what `value` is on every trip; None where that cannot be told."""
     if value is None or steps == 0:
         return None
@@ -144,11 +143,11 @@ def _counter(node: NodeView, body: ir.Graph | None, value: ir.Value | None, step
         return _Counter(per_trip=0, offset=known)
     if body is not None and value in body.inputs:
         return _counter_of_input(node, body, body.inputs.index(value), steps)
-    made = _producer(value)
+    made = producer(value)
     if made is None:
         return None
-    if made.op_type in _SAME_VALUE:
-        return _counter(node, body, made.inputs[0], steps - 1) if _keeps_integers(made) else None
+    if made.op_type in SAME_VALUE:
+        return _counter(node, body, made.inputs[0], steps - 1) if keeps_integers(made) else None
     if made.op_type == "Add" and len(made.inputs) == 2:
         a, b = (_counter(node, body, part, steps // 2) for part in made.inputs)
         if a is not None and b is not None:
@@ -165,7 +164,7 @@ def _counter_of_input(node: NodeView, body: ir.Graph, index: int, steps: int) ->
         return None
     value, result = body.inputs[index], body.outputs[index - 1]
     for _ in range(steps):
-        made = _producer(result)
+        made = producer(result)
         if result is value:
             return _Counter(per_trip=0, offset=first)
         if made is None:
@@ -177,66 +176,3 @@ def _counter_of_input(node: NodeView, body: ir.Graph, index: int, steps: int) ->
             return None
         result = made.inputs[0]
     return None
-
-
-def _keeps_integers(made: ir.Node) -> bool:
-    """Return whether a node that passes its input on leaves integers below 2**24 as they are."""
-    if made.op_type != "Cast":
-        return True
-    to = made.attributes.get("to")
-    wide = (ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.INT32, ir.DataType.INT64)
-    return to is not None and to.value in [int(dtype) for dtype in wide]
-
-
-def known_value(node: NodeView, value: ir.Value | None) -> Dim | None:
-    """Return the integer that `value` holds, followed back to a constant or to a dimension of a shape."""
-    for _ in range(_STEPS):
-        if value is None:
-            return None
-        constant = ir.convenience.get_const_tensor(value)
-        if constant is not None:
-            return _integer(constant)
-        made = _producer(value)
-        if made is None:
-            return None
-        if made.op_type in ("Gather", "Slice"):
-            return _picked_dim(NodeView(made, node.model))
-        if made.op_type not in _SAME_VALUE or not _keeps_integers(made):
-            return None
-        value = made.inputs[0]
-    return None
-
-
-def _producer(value: ir.Value | None) -> ir.Node | None:
-    """Return the node of ai.onnx that computes `value` from others."""
-    made = value.producer() if value is not None else None
-    return made if made is not None and made.inputs and made.domain in ("", "ai.onnx") else None
-
-
-def _integer(constant: ir.TensorProtocol) -> int | None:
-    if isinstance(constant, ir.ExternalTensor) or constant.size != 1:
-        return None
-    if not (constant.dtype.is_integer() or constant.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE)):
-        return None
-    number = constant.numpy().item()
-    return int(number) if number == number // 1 else None
-
-
-def _picked_dim(node: NodeView) -> Dim | None:
-    """Return the dimension that a Gather or Slice takes out of a shape."""
-    made = _producer(node.input(0))
-    while made is not None and made.op_type in ("Cast", "Identity"):
-        made = _producer(made.inputs[0]) if _keeps_integers(made) else None
-    position = node.const(1)
-    if made is None or made.op_type != "Shape" or position is None or position.size != 1:
-        return None
-    if node.op_type == "Slice" and (node.model.shape(node.node.outputs[0]) != (1,) or node.has(4)):
-        return None
-    of = NodeView(made, node.model)
-    value = of.input(0)
-    shape = node.model.shape(value) if value is not None else None
-    if shape is None:
-        return None
-    taken = shape[of.attr("start", 0) : of.attr("end", len(shape))]
-    index = int(position.item())
-    return taken[index] if -len(taken) <= index < len(taken) else None

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from wua_onnx.cost.conditions import known_value, may_stop, trips_until
+from wua_onnx.cost.conditions import may_stop, trips_until
+from wua_onnx.cost.known import known_value
 from wua_onnx.errors import ShapeError
-from wua_onnx.model.dims import Dim, symbol
+from wua_onnx.model.dims import Dim, maximum, symbol
 from wua_onnx.model.node import NodeView
 
 _UNBOUNDED = 2**31  # exporters write the largest integer where a loop has no limit of its own
@@ -61,7 +62,8 @@ def _loop_trips(node: NodeView) -> tuple[Dim | None, bool]:
         return trips_until(node, body), False
     if most is None:
         return None, False
-    most = max(most, 0) if isinstance(most, int) else most
+    if isinstance(most, int) or any(factor < 0 for factor in most.terms.values()):
+        most = maximum(0, most)
     return most, may_stop(node, body, most)
 
 
