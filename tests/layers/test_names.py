@@ -47,6 +47,9 @@ TORCH = "['', 'encoder', 'encoder.layers.0', 'encoder.layers.0.linear1', 'linear
     ("weight", "options", "expected"),
     [
         ("fc1.weight", {}, "fc1"),
+        ("l1.weight", {"scopes": TORCH}, "l1"),
+        ("c.parametrizations.weight.original1", {}, "c"),
+        ("conv.weight_v", {}, "conv"),
         ("encoder.layers.0.linear1.weight", {"scopes": TORCH}, "encoder.layers.0.linear1"),
         ("encoder.layers.0.in_proj_weight", {"scopes": TORCH}, "encoder.layers.0.in_proj_weight"),
         ("val_3", {"scopes": TORCH}, "encoder.layers.0.linear1"),

@@ -11,6 +11,8 @@ from wua_onnx.model.limits import clean
 
 # Names that exporters invent; they say nothing and change between exports.
 _INVENTED = re.compile(r"^(val_\d+|onnx::.*|_?const.*|[a-z]?\d+|.*__\d+|new_.*|initializer_?\d*|weight_?\d*)$", re.I)
+# One that a module may have, too, where a parameter follows it: `l1.weight`.
+_SHORT = re.compile(r"^[a-z]\d+$", re.I)
 # A module's main parameter is named by the module alone.
 _MAIN_PARAMETER = re.compile(
     r"^(?P<module>.+?)[./](parametrizations\.weight\.original1?|weight_v|weight_orig|weight|kernel|W)(:0)?$"
@@ -34,7 +36,7 @@ def _of_initializer(use: Use, model: Model) -> str:
         if known in model.layer_names:
             return clean(model.layer_names[known])
     match = _MAIN_PARAMETER.match(root) if use.parameter is None else None
-    if match and not _INVENTED.match(match["module"]):
+    if match and (_SHORT.match(match["module"]) or not _INVENTED.match(match["module"])):
         return clean(match["module"])
     if re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", root) and not _INVENTED.match(root):
         return clean(root)
