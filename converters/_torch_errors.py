@@ -22,7 +22,6 @@ _HINTS = (
         r"data-dependent|DynamicControlFlow",
         "a branch depends on values: use torch.where or torch.cond in its place, and no .item()",
     ),
-    (r"meta tensor", "give the module its weights: those on the device meta have no values"),
     (r"No ONNX function found|No decompositions", "use other operators there, or audit the parts around it"),
     (r"numpy\(\)|\.item\(\)", "keep to operators of PyTorch in forward"),
     (r"not a known type|Unsupported.*type", "take and return tensors, tuples, dicts or dataclasses of them"),

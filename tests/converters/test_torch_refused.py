@@ -64,11 +64,6 @@ def test_the_cause_the_module_the_line_and_what_to_try(tmp_path: Path, what: Any
     assert list(tmp_path.iterdir()) == []
 
 
-def test_weights_without_values(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match=r"meta tensor; no data.*To try: give the module its weights"):
-        to_onnx(nn.Linear(5, 3, device="meta"), tmp_path / "m.onnx", samples(4, 5))
-
-
 @pytest.mark.parametrize("made", [[1, 2], None, "text"], ids=["numbers", "none", "text"])
 def test_a_module_without_tensors_among_its_outputs(tmp_path: Path, made: Any) -> None:
     with pytest.raises(ConversionError, match=rf"expected a module that returns tensors.* got {type(made).__name__}"):
