@@ -15,6 +15,7 @@ STEPS, BATCH, INPUTS, HIDDEN = 5, 3, 11, 7
 ORDERS = {
     "LSTM": (0, 2, 3, 1),
     "LSTM with peepholes": (0, 2, 3, 1),
+    "LSTM of two functions": (0, 2, 3, 1),
     "GRU": (1, 0, 2),
     "GRU reset before": (0, 1, 2),
     "RNN": (0,),
@@ -44,7 +45,14 @@ _GRU_BEFORE = """p = MatMul(e, k) pb = Add(p, bias) pz, pr, pn = Split<axis = -1
     az = Add(pz, qz) z = Sigmoid(az) ar = Add(pr, qr) r = Sigmoid(ar) rh = Mul(r, h) qn = MatMul(rh, un)
     an = Add(pn, qn) n = Tanh(an) y = Sub(one, z) zh = Mul(z, h) yn = Mul(y, n) h1 = Add(zh, yn)"""
 _RNN = "p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) b = Add(a, bias) h1 = Tanh(b)"
-CELLS = {"LSTM": _LSTM, "LSTM with peepholes": _PEEPHOLES, "GRU": _GRU, "GRU reset before": _GRU_BEFORE, "RNN": _RNN}
+CELLS = {
+    "LSTM": _LSTM,
+    "LSTM with peepholes": _PEEPHOLES,
+    "LSTM of two functions": _LSTM.replace("t = Tanh(gc)", "t = Relu(gc)"),
+    "GRU": _GRU,
+    "GRU reset before": _GRU_BEFORE,
+    "RNN": _RNN,
+}
 FORMS = ("loop", "loop that carries weights", "scan", "unrolled", "input before", "unrolled, input before")
 
 
@@ -72,6 +80,7 @@ def operator(cell: str) -> onnx.ModelProto:
     """Return the layer as one operator; it returns the hidden state of every step."""
     weights, op = Weights.of(cell), cell.split()[0]
     linear = ", linear_before_reset = 1" if cell == "GRU" else ""
+    linear += ', activations = ["Sigmoid", "Relu", "Tanh"]' if cell == "LSTM of two functions" else ""
     peepholes = _peepholes(cell)
     return model(
         f"(float[{STEPS}, N, {INPUTS}] x) => (float[] y) "

@@ -55,6 +55,11 @@ CASES: dict[str, tuple[str, dict[str, Any], str]] = {
         {"w": rand(5, 3), "t": np.float32(0.6), "zero": np.float32(0)},
         "w",
     ),
+    "three values": (
+        "a = Abs(w) m = ReduceMean<keepdims = 0>(a) d = Div(w, m) r = Round(d) c = Clip(r, low, high) p = Mul(c, m)",
+        {"w": rand(5, 3), "low": np.float32(-1), "high": np.float32(1)},
+        "w",
+    ),
     "half precision": (
         "c = Cast<to = 1>(h) p = Mul(c, g)",
         {"h": rand(5, 3).astype(np.float16), "g": rand(1, 3, seed=1)},

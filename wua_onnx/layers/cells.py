@@ -35,6 +35,8 @@ _OUTPUTS: tuple[Function, ...] = (
     sigmoid,
     elu,
 )
+# Of the new state and of what is shown of it, the same one for both first.
+_PAIRS = sorted(product(_OUTPUTS[:4], repeat=2), key=lambda pair: pair[0] is not pair[1])
 GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}
 
 
@@ -127,14 +129,14 @@ def _shares(points: Points, inputs: Array, hidden: Array) -> tuple[Array, Array]
 
 
 def _lstm(points: Points, inputs: Array, hidden: Array) -> Iterator[Array]:
-    """`c = f c' + i g; h = o tanh(c)`; gates: input, output, forget, cell."""
+    """`c = f c' + i tanh(g); h = o tanh(c)`, both functions others, too; gates: input, output, forget, cell."""
     if points.reset is not None:
         return
     of_input, of_hidden = _shares(points, inputs, hidden)
     i, o, f, g = of_input + of_hidden
-    for gate, function in product(_GATES[:3], _OUTPUTS[:4]):
+    for (inner, outer), gate in product(_PAIRS, _GATES[:3]):
         for state, forget in product(points.states, (gate, _GATES[3]) if gate is sigmoid else (gate,)):
-            yield gate(o) * function(forget(f) * state + gate(i) * function(g))
+            yield gate(o) * outer(forget(f) * state + gate(i) * inner(g))
 
 
 def _gru(points: Points, inputs: Array, hidden: Array) -> Iterator[Array]:

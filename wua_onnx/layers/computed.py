@@ -24,8 +24,9 @@ Steps: TypeAlias = Mapping[str, Callable[[Array, NodeView], Array]]
 
 ARITHMETIC = frozenset(
     {"Abs", "Add", "Clip", "Div", "Exp", "Log", "Max", "Min", "Mul", "Neg", "Pow", "Reciprocal", "Sigmoid", "Sign"}
-    | {"Softplus", "Sqrt", "Sub", "Tanh", "Where"}
+    | {"Softplus", "Sqrt", "Sub", "Tanh", "Where", "Ceil", "Floor", "Round"}
 )
+_ROUNDINGS: dict[str, Callable[..., Array]] = {"Ceil": np.ceil, "Floor": np.floor, "Round": np.rint}
 _REDUCTIONS: dict[str, Callable[..., Array]] = {
     "ReduceL1": lambda x, **axes: np.sum(np.abs(x), **axes),
     "ReduceL2": lambda x, **axes: np.sqrt(np.sum(np.square(x), **axes)),
@@ -109,7 +110,7 @@ def _behind(node: NodeView, main: int) -> Iterator[ir.Value]:
 
 
 def _known(node: NodeView, steps: Container[str]) -> bool:
-    ops = (EVALUATE, _REDUCTIONS, MOVES, steps, ("Constant", "MatMul"))
+    ops = (EVALUATE, _REDUCTIONS, _ROUNDINGS, MOVES, steps, ("Constant", "MatMul"))
     return not node.domain and len(node.node.outputs) == 1 and any(node.op_type in each for each in ops)
 
 
@@ -134,6 +135,8 @@ def _computed(node: NodeView, known: dict[ir.Value, Array], steps: Steps) -> Arr
     if op in MOVES:
         numbers = Sizes(node.model, 1).numbers_of(node)
         return moved(node, 0, [each for each in given if each is not None] if op == "Concat" else [first], numbers)
+    if op in _ROUNDINGS:
+        return _ROUNDINGS[op](first)
     if op == "MatMul":
         return np.asarray(np.matmul(first, np.asarray(given[1])))
     if op in _REDUCTIONS:
