@@ -60,7 +60,7 @@ function folds(create) {
   });
   let closed = [];
   addEventListener("beforeprint", () => {
-    closed = all("details:not([open])");
+    closed = all("details:not([open])").filter(part => !part.closest("figure")); // the tables behind drawings stay closed
     for (const part of closed) part.open = true;
   });
   addEventListener("afterprint", () => { for (const part of closed) part.open = false; });

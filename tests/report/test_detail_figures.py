@@ -11,7 +11,10 @@ import pytest
 from onnx import helper
 
 import wua_onnx as wua
+from tests.report.sample import digits
 from tests.small_models import model
+from wua_onnx._result import Audit
+from wua_onnx.diagrams.palette import STYLE
 from wua_onnx.report.charts_structure import repeated
 from wua_onnx.report.detail_figures import BOXES, BUDGET, MOST, detail_figures
 
@@ -74,3 +77,9 @@ def test_no_more_are_drawn_than_a_page_has_room_for() -> None:
 @pytest.mark.parametrize("name", ["digits", "transformer"])
 def test_older_audits_have_none(name: str) -> None:
     assert detail_figures(json.loads((SAMPLES / f"{name}.json").read_text(encoding="utf-8"))) == ()
+
+
+def test_the_style_sheet_of_drawings_is_once_in_the_page_and_in_each_that_is_saved() -> None:
+    audit = Audit(digits())
+    assert audit.to_html().count(STYLE) == 1
+    assert audit.graph().to_svg().count(STYLE) == 1

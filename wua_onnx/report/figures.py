@@ -12,7 +12,7 @@ from wua_onnx._text import visible
 from wua_onnx.diagrams import dot
 from wua_onnx.diagrams.draw import Drawing, to_svg
 from wua_onnx.diagrams.of_audit import graph_of
-from wua_onnx.diagrams.palette import kind_of
+from wua_onnx.diagrams.palette import STYLE, kind_of
 from wua_onnx.report import numbers as n
 
 Json = Mapping[str, Any]
@@ -116,7 +116,8 @@ def _layer_row(layer: Json) -> tuple[str, ...]:
 def _figure(
     *, title: str, drawing: Drawing, caption: str, legend: tuple[LegendItem, ...], heads: tuple[str, ...], rows: Any
 ) -> Figure:
-    svg = Markup(drawing.svg) if drawing.svg is not None else None
+    # The page has the style sheet once for all its drawings.
+    svg = Markup(drawing.svg.replace(f"<style>{STYLE}</style>", "", 1)) if drawing.svg is not None else None
     return Figure(
         title=title, svg=svg, reason=drawing.reason, caption=caption, legend=legend, heads=heads, rows=tuple(rows)
     )

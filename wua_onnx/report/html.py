@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from wua_onnx.diagrams.palette import STYLE
 from wua_onnx.report import columns
 from wua_onnx.report.budget_view import budget_view
 from wua_onnx.report.charts_page import charts_of
@@ -52,7 +53,7 @@ def render(audit: Mapping[str, Any]) -> str:
         layers=layers_view(audit, view.layers),
         importance=importance_view(audit),
         activations=activations_view(audit),
-        css=asset("report.css"),
+        css=asset("report.css") + Markup(STYLE),
         **script("audit.js"),
         most=MODULES_SHOWN,
     )
