@@ -61,16 +61,12 @@ class Slices:
 
     def _size(self, feeds: Feeds) -> int | None:
         """Return how many samples may be run at once; None for any number."""
-        shapes = tuple(feeds[spec.name].shape for spec in self._specs)
-        key = tuple(
-            (*shape[: spec.sample_axis], *shape[(spec.sample_axis or 0) + 1 :])
-            for spec, shape in zip(self._specs, shapes, strict=True)
-        )
+        key = tuple(spec.others(feeds[spec.name].shape) for spec in self._specs)
         if key not in self._sizes:
             sizes = {
                 name: 1 if axis == spec.sample_axis else size
-                for spec, shape in zip(self._specs, shapes, strict=True)
-                for axis, (dim, size) in enumerate(zip(spec.dims or (), shape, strict=False))
+                for spec in self._specs
+                for axis, (dim, size) in enumerate(zip(spec.dims or (), feeds[spec.name].shape, strict=False))
                 for name in _symbols(dim)
                 if d.symbol(name) == dim
             }

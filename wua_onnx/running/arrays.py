@@ -80,13 +80,16 @@ def _from_file(path: Path) -> Any:
 
 def fits_type(given: np.dtype[Any], wanted: np.dtype[Any]) -> bool:
     """Return whether elements may be converted: among floats, among integers, nothing across."""
-    return _group(given) == _group(wanted)
+    return given == wanted or _group(given) == _group(wanted)
+
+
+_GROUPS = {"u": "i", "U": "s", "S": "s", "O": "s"}  # kinds of NumPy's that may be converted into another
 
 
 def _group(dtype: np.dtype[Any]) -> str:
     if dtype.kind == "V" and "float" in dtype.name:  # bfloat16, float8…
         return "f"
-    return {"u": "i", "U": "s", "S": "s", "O": "s"}.get(dtype.kind, dtype.kind)
+    return _GROUPS.get(dtype.kind, dtype.kind)
 
 
 def converted(array: Array, wanted: np.dtype[Any], where: Callable[[], str]) -> Array:

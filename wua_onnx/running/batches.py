@@ -137,10 +137,10 @@ class Data:
         return [(rest, None if labels is None else labels[at:])]
 
     def _joins(self, a: Mapping[str, Array], b: Mapping[str, Array]) -> bool:
-        def others(array: Array, axis: int | None) -> tuple[int, ...]:
-            return tuple(n for i, n in enumerate(array.shape) if i != axis)
-
-        return all(others(a[s.name], s.sample_axis) == others(b[s.name], s.sample_axis) for s in self.specs)
+        return all(
+            a[s.name].shape == b[s.name].shape or s.others(a[s.name].shape) == s.others(b[s.name].shape)
+            for s in self.specs
+        )
 
     def _joined(self, arrays: list[Array], spec: InputSpec) -> Array:
         if len(arrays) == 1 or spec.sample_axis is None:

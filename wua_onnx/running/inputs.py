@@ -40,6 +40,11 @@ class InputSpec:
         shape = "of any shape" if self.shape is None else f"[{', '.join(self.shape)}]"
         return f"input {clean(self.name)!r} {self.dtype} {shape}"
 
+    def others(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the sizes in the `shape` of data that are not the number of samples."""
+        axis = self.sample_axis
+        return shape if axis is None else (*shape[:axis], *shape[axis + 1 :])
+
 
 def batch_symbol(model: Model, batch_axis: int) -> Dim | None:
     """Return the size of a batch, an integer or a symbol: the first input's dimension at `batch_axis`."""
