@@ -156,23 +156,37 @@ def register_outputs(outputs: Any) -> None:
             pending.extend(item)
 
 
+# What models of Hugging Face's are told while they are exported, in place of what they would do: to return no key-value
+# cache, which is no tensor, and to multiply by the weights of the experts that were chosen, where the other ways are a
+# loop over values or an operator of their own.
+_EXPORTABLE: dict[str, dict[Any, Any]] = {
+    "use_cache": {True: False},
+    "_experts_implementation_internal": {"grouped_mm": "batched_mm", "eager": "batched_mm"},
+}
+
+
 @contextlib.contextmanager
 def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Put the module in evaluation mode; give every submodule its own training flag back at the end.
+    """Put the module in evaluation mode, its configurations in a form that can be exported.
 
-    A language model of Hugging Face's is told meanwhile not to return its key-value cache, which is no tensor.
+    At the end every submodule has its own training flag again, every configuration what it said.
     """
     flags = [(part, part.training) for part in module.modules()]
-    configs = {id(config): config for part, _ in flags if (config := getattr(part, "config", None)) is not None}
-    caching = [config for config in configs.values() if getattr(config, "use_cache", None) is True]
+    configs = {id(config): config for part, _ in flags if hasattr(config := getattr(part, "config", None), "__dict__")}
+    before = [
+        (vars(config), name, vars(config)[name])
+        for config in configs.values()
+        for name, instead in _EXPORTABLE.items()
+        if isinstance(value := vars(config).get(name), str | bool) and value in instead
+    ]
     module.eval()
     try:
-        for config in caching:
-            vars(config)["use_cache"] = False
+        for settings, name, value in before:
+            settings[name] = _EXPORTABLE[name][value]
         yield
     finally:
-        for config in caching:
-            vars(config)["use_cache"] = True
+        for settings, name, value in before:
+            settings[name] = value
         for part, training in flags:
             part.training = training
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -135,32 +134,3 @@ def test_a_program_exported_with_a_learned_bias_is_converted(tmp_path: Path) -> 
     difference = to_onnx(program, tmp_path / "m.onnx", None).max_difference
     assert difference is not None
     assert difference < 1e-5
-
-
-class Caching(nn.Module):
-    """A decoder within a module returns its cache where its own configuration says so."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.dense = nn.Linear(3, 5)
-        self.config = SimpleNamespace(use_cache=True)
-
-    def forward(self, x: torch.Tensor) -> Any:
-        made = self.dense(x)
-        return (made, SimpleNamespace(keys=made)) if self.config.use_cache else made
-
-
-def test_caches_of_parts_are_off_meanwhile(tmp_path: Path) -> None:
-    class Whole(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.decoder = Caching()
-            self.config = SimpleNamespace(use_cache=True)
-
-        def forward(self, x: torch.Tensor) -> Any:
-            return self.decoder(x)
-
-    module = Whole()
-    to_onnx(module, tmp_path / "m.onnx", SAMPLES)
-    assert module.config.use_cache is True
-    assert module.decoder.config.use_cache is True
