@@ -13,7 +13,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import onnx_ir as ir
     from torch.export import ExportedProgram
 
 
@@ -92,35 +91,6 @@ def unrolled_projections(program: ExportedProgram) -> ExportedProgram:
         return program
     made: ExportedProgram = program.run_decompositions({lstm: torch._decomp.decomposition_table[lstm]})
     return made
-
-
-def fold_weights(model: ir.Model) -> None:
-    """Compute the weights of recurrent layers, gates in ONNX's order and directions stacked, once and for all.
-
-    The exporter does that to small weights alone, and leaves big ones as operators to run.
-    """
-    from onnxscript import optimizer
-
-    pending = [
-        value.producer()
-        for node in model.graph.all_nodes()
-        if node.op_type in ("LSTM", "GRU", "RNN")
-        for value in node.inputs[1:4]
-        if value is not None
-    ]
-    wanted: set[ir.Node] = set()
-    while pending:
-        node = pending.pop()
-        if node is not None and node not in wanted:
-            wanted.add(node)
-            pending.extend(value.producer() for value in node.inputs if value is not None)
-    if wanted:
-        limits = {"input_size_limit": _ANY_SIZE, "output_size_limit": _ANY_SIZE}
-        optimizer.fold_constants(model, should_fold=wanted.__contains__, **limits)
-        optimizer.remove_unused_nodes(model)
-
-
-_ANY_SIZE = 1 << 62  # values
 
 
 def _opset() -> Any:

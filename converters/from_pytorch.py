@@ -23,9 +23,10 @@ from ._quiet import converting, step
 from ._torch_errors import translating
 from ._torch_export import Shapes, export
 from ._torch_files import load_file
+from ._torch_fold import fold_weights
 from ._torch_lines import shorten_lines
 from ._torch_names import modules_of, name_dimensions, name_inputs, name_parameters
-from ._torch_recurrent import fold_weights, free_steps, unrolled_projections
+from ._torch_recurrent import free_steps, unrolled_projections
 from ._torch_run import (
     Run,
     Subject,
