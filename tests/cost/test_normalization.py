@@ -148,6 +148,10 @@ def test_a_free_size_that_meets_a_fixed_one_is_an_estimate() -> None:
     bound = cost_of("Resize", (1, 2, 3, 5), None, None, np.array((1, 2, 6, 10)), mode="linear")
     assert figures(free) == figures(bound)
     assert (free.verdict, bound.verdict) == (Verdict.ESTIMATE, Verdict.COUNTED)
+    twice = cost_of("Resize", ("batch", 2, "h", 5), None, np.array((1, 1, 2, 1), np.float32), mode="linear")
+    assert twice.verdict is Verdict.COUNTED, "twice the height is another one"
+    computed = cost_of("Resize", ("batch", 2, "h", 5), None, (4,), mode="linear")
+    assert computed.verdict is Verdict.ESTIMATE, "scales that come as data"
 
 
 def test_a_kernel_that_antialias_stretches_is_an_estimate() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wua_onnx.cost.registry import rule
 from wua_onnx.cost.value import Cost, Estimate
-from wua_onnx.model.dims import Dim, Shape, ceildiv, maximum, product
+from wua_onnx.model.dims import Dim, Shape, ceildiv, maximum, product, symbols
 from wua_onnx.model.node import NodeView
 
 
@@ -45,19 +45,17 @@ def resize(node: NodeView) -> Cost | Estimate:
     """0 for nearest; else for each output: linear 2 mul + 1 add, cubic 4 mul + 3 add, times 1 + n + … over the axes.
 
     n = 2 or 4 neighbours; the axes whose size changes. With antialias n is larger by the factor that an axis shrinks
-    by, and the figure an estimate. So it is where a free size meets a fixed one: images are taken to change theirs,
-    batch and channels are not. https://onnx.ai/onnx/operators/onnx__Resize.html
+    by, and the figure an estimate. So it is where free sizes do not tell which axes change: height and width are
+    taken to, batch and channels are not. https://onnx.ai/onnx/operators/onnx__Resize.html
     """
     before, after = node.shape(0), node.out_shape()
     mode = mode_of(node)
     if mode != "nearest" and node.attr("antialias", 0):
         return Estimate(_stretched(mode, before, after), "antialias: the kernel covers n times the factor of each axis")
     sizes = list(zip(before, after, strict=True))
-    open_axes = [axis for axis, (a, b) in enumerate(sizes) if isinstance(a, int) != isinstance(b, int)]
+    open_axes = [axis for axis, (a, b) in enumerate(sizes) if a != b and symbols(a) != symbols(b)]
     axes = sum(a != b for axis, (a, b) in enumerate(sizes) if axis not in open_axes or axis > 1)
     cost = interpolated(mode, axes, node.out_size())
-    return (
-        Estimate(cost, "a free size that is resized to a fixed one is another")
-        if open_axes and cost != Cost()
-        else cost
-    )
+    if open_axes and cost != Cost():
+        return Estimate(cost, "free sizes: height and width are resized, batch and channels are not")
+    return cost
