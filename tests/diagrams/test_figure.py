@@ -7,7 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from onnx import helper
 
+import wua_onnx as wua
+from tests.small_models import model
 from wua_onnx.diagrams import dot, draw
 from wua_onnx.diagrams.figure import DETAIL_LIMIT, graph_json
 from wua_onnx.errors import WuaError
@@ -154,3 +157,9 @@ def test_large_graphs_are_drawn_in_a_few_boxes_and_seconds(
         whole = graph_json(data, detail=detail)
         assert 3 < len(whole["boxes"]) <= DETAIL_LIMIT
         assert draw.to_svg(dot.graph(whole)).reason is None
+
+
+def test_a_size_that_is_an_expression_is_told_from_the_sizes_beside_it() -> None:
+    nodes = [helper.make_node("Flatten", ["x"], ["f"], axis=2), helper.make_node("Relu", ["f"], ["y"])]
+    diagram = wua.analyze(model(nodes, {}, ["batch", "seq", 7])).to_dict()["diagrams"]["graph"]
+    assert [edge["label"] for edge in diagram["edges"]][:2] == ["batch × seq × 7", "(batch·seq) × 7"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import onnx_ir as ir
@@ -38,4 +39,9 @@ def _shape_text(model: Model, value: ir.Value) -> str:
     if value.shape is None:
         return "?"
     dims = [model.dim(dim) for dim in value.shape]
-    return " × ".join("?" if dim is None else model.text(dim) for dim in dims) or "scalar"
+    return " × ".join("?" if dim is None else _size_text(model.text(dim)) for dim in dims) or "scalar"
+
+
+def _size_text(text: str) -> str:
+    """Return a size; an expression in brackets, so that it is told from the sizes beside it."""
+    return f"({text.replace('**', '^').replace('*', '·')})" if re.search(r"[*+/(]|(?<=\s)-", text) else text

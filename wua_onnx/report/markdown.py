@@ -30,7 +30,7 @@ def to_markdown(audit: Mapping[str, Any]) -> str:
     parts = [
         f"# Audit of {escape(view.name)}",
         f"**{escape(view.verdict.sentence)}**",
-        f"{escape(view.bound.label)}: {escape(view.bound.note)}. {escape(view.recording)}",
+        escape(view.status),
         _tiles(view.tiles),
         "## Findings",
         "\n".join(map(_finding, view.findings)) or "No rule found anything to change.",

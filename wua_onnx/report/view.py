@@ -60,6 +60,12 @@ class Page:
     listed: int = LISTED
     most_modules: int = MODULES
 
+    @property
+    def status(self) -> str:
+        """How the weights and the figures of the cost are to be read, in one line."""
+        weights = "" if self.verdict.tone == "none" else "weights "
+        return f"{weights}{self.verdict.reading} · cost {self.bound.label}: {self.bound.note}. {self.recording}"
+
 
 def page(audit: Json) -> Page:
     """Return the report on the JSON of an audit.
