@@ -104,6 +104,8 @@ SLICES: list[tuple[list[int], list[int], list[int], list[int]]] = [
     ([FAR], [-FAR], [1], [-2]),
     ([-1, 2], [FAR, 9], [1, 2], [1, 3]),
     ([0, -1], [FAR, FAR], [0, -2], [1, 1]),
+    ([0], [10**9], [1], [1]),
+    ([0, 2], [10**9, 10**9], [0, 1], [1, 3]),
 ]
 
 
@@ -144,6 +146,15 @@ def test_a_slice_of_one_element_and_of_sizes_that_nothing_tells_is_taken_to_be_t
     nodes = [node("NonZero", ["x"], ["found"]), node("Slice", ["found", "zero", "five", "one"], ["y"])]
     loaded = load(model(nodes, {"x": ["batch", "seq"]}, zero=[0], five=[5], one=[1]))
     assert loaded.shape(loaded.ir_model.graph.outputs[0]) == (2, 5)
+
+
+def test_the_end_of_an_axis_of_which_nothing_is_known_is_no_size() -> None:
+    """10**9 is how tf2onnx writes the end: not an axis that long."""
+    nodes = [node("NonZero", ["x"], ["found"]), node("Slice", ["found", "starts", "ends"], ["y"])]
+    loaded = load(model(nodes, {"x": ["batch", "seq"]}, starts=[0, 0], ends=[10**9, 10**9]))
+    first, second = loaded.shape(loaded.ir_model.graph.outputs[0]) or ()
+    assert first == 2
+    assert not isinstance(second, int)
 
 
 def test_an_axis_that_is_counted_by_a_remainder() -> None:

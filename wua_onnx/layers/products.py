@@ -126,8 +126,10 @@ def product_of(node: NodeView, operands: Mapping[int, Array], sizes: Sizes) -> P
         sizes: shapes of the others.
 
     Raises:
-        Unmoved: a shape is unknown or does not fit.
+        Unmoved: a shape is unknown, does not fit, or has too many elements to look at.
     """
+    if any(array.size > LIMIT for array in operands.values()):  # views that take no memory, of any size
+        raise Unmoved(f"an operand of {node.where} has more than {LIMIT:,} elements")
     numbers = PRODUCTS[node.domain, node.op_type]
     shapes = {index: operands[index].shape[1:] for index in numbers if index in operands}
     known: dict[int, tuple[int, ...] | None] = {}

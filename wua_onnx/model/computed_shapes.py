@@ -18,7 +18,7 @@ _Dim: TypeAlias = int | ir.SymbolicDim
 _Infer: TypeAlias = Callable[[Any, ir.Node], None]
 
 _MOST = 64  # elements of a shape that is filled with one number
-_FAR = 2**31 - 1  # Slice reaches to the end of an axis
+_FAR = 10**9  # Slice reaches to the end of an axis: what tf2onnx writes; others write 2**31 - 1 or more
 _INDICES = frozenset({ir.DataType.INT64, ir.DataType.INT32})
 _NAME = re.compile(r"[A-Za-z_]\w*")
 
@@ -144,7 +144,8 @@ def _sliced(ctx: Any, node: ir.Node) -> None:
         cut = cuts.get(axis, (0, _FAR, 1))
         if cut is None:
             continue
-        if isinstance(found, ir.SymbolicDim) and ctx.is_generated_symbol(found.value):
+        beyond = isinstance(found, int) and not isinstance(whole, int) and isinstance(cut[1], int) and cut[1] >= _FAR
+        if beyond or (isinstance(found, ir.SymbolicDim) and ctx.is_generated_symbol(found.value)):
             length = _between(ctx, whole, *cut)
         else:
             length = _up_to(ctx, whole, *cut)
@@ -183,6 +184,8 @@ def _between(ctx: Any, dim: _Dim, start: _Dim, end: _Dim, step: _Dim) -> _Dim | 
         return -(-length // step)
     if start == 0 and to_end:
         return -(-dim // step)
+    if isinstance(start, int) and start > 0 and isinstance(end, int) and to_end and not isinstance(dim, int):
+        return -(-ir.SymbolicDim(f"Max(0, {dim} - {start})") // step)
     if step == 1 and isinstance(end, ir.SymbolicDim) and _is_size(ctx, start) and _is_size(ctx, end - start):
         return end - start
     return None
