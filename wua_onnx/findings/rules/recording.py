@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
 
+_NOT_AT_ALL = "its weights are not in the totals of criteria that need activations; look at magnitude instead"
+_IN_PART = "its weights are scored by their other uses alone; record data that takes this way, too"
 _UNCERTAIN = 0.1  # standard error over mean from which on a mean is called uncertain
 
 
@@ -52,21 +54,13 @@ def few_samples(evidence: Evidence) -> Iterator[Finding]:
 @finding_rule("unrecorded-layer")
 def unrecorded_layer(evidence: Evidence) -> Iterator[Finding]:
     """Layers whose activation, or that of one use of them, could not be recorded although the model ran."""
-    for name, reason in evidence.unrecorded.items():
-        yield Finding(
-            rule="unrecorded-layer",
-            severity="info",
-            where=name,
-            evidence=reason,
-            action="its weights are not in the totals of criteria that need activations; look at magnitude instead",
-            confidence="exact",
-        )
-    for name, reason in evidence.partly.items():
-        yield Finding(
-            rule="unrecorded-layer",
-            severity="info",
-            where=name,
-            evidence=reason,
-            action="its weights are scored by their other uses alone; record data that takes this way, too",
-            confidence="exact",
-        )
+    for reasons, action in ((evidence.unrecorded, _NOT_AT_ALL), (evidence.partly, _IN_PART)):
+        for name, reason in reasons.items():
+            yield Finding(
+                rule="unrecorded-layer",
+                severity="info",
+                where=name,
+                evidence=reason,
+                action=action,
+                confidence="exact",
+            )
