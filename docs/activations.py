@@ -90,7 +90,8 @@ weight with the other layer (Phi-3).
 
 - Softmax and LogSoftmax are known as operators, and written out with Exp, ReduceSum and Div or Log, with or without the
   largest taken off before, or with ReduceLogSumExp. Written in other ways they are read behind Exp.
-- Sparsemax (Keras), which sorts the neurons: read before it.
+- Sparsemax and 1.5-entmax are known where they sort all neurons by TopK and sum them by CumSum, as PyTorch's exporters
+  write them; Keras's Sparsemax is read before it.
 - {along} count where they run over the neurons of the layer. Over another axis, as in attention, they end the walk.
 - Functions whose parameters are not constant, or differ along another axis than the neurons: read before them.
 - A constant factor behind the function is not followed. Where onnxruntime folds one before it into a convolution, as

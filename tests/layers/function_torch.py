@@ -37,6 +37,25 @@ def slopes() -> nn.Module:
     return module
 
 
+def sparsemax(z: Tensor) -> Tensor:
+    """Return the nearest probabilities (arXiv:1602.02068, algorithm 1)."""
+    ordered = z.sort(-1, descending=True).values
+    places, sums = torch.arange(1, NEURONS + 1, dtype=z.dtype), ordered.cumsum(-1)
+    count = (1 + places * ordered > sums).sum(-1, keepdim=True)
+    return (z - (sums.gather(-1, count - 1) - 1) / count.to(z.dtype)).clamp(min=0)
+
+
+def entmax(z: Tensor) -> Tensor:
+    """Return the 1.5-entmax (arXiv:1905.05702, algorithm 2)."""
+    z = (z - z.amax(-1, keepdim=True)) / 2
+    ordered = z.sort(-1, descending=True).values
+    places = torch.arange(1, NEURONS + 1, dtype=z.dtype)
+    mean, squares = ordered.cumsum(-1) / places, (ordered * ordered).cumsum(-1) / places
+    thresholds = mean - ((1 - places * (squares - mean * mean)) / places).clamp(min=0).sqrt()
+    count = (thresholds <= ordered).sum(-1, keepdim=True)
+    return (z - thresholds.gather(-1, count - 1)).clamp(min=0) ** 2
+
+
 # What is read: the name of the function, and the module.
 CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "ELU": ("ELU", nn.ELU),
@@ -89,6 +108,8 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     ),
     "gelu_clipped": ("GELU, clipped", lambda: Written(lambda x: nn.functional.gelu(x).clamp(-10, 10))),
     "logsumexp": ("LogSoftmax", lambda: Written(lambda x: x - torch.logsumexp(x, -1, keepdim=True))),
+    "sparsemax": ("Sparsemax", lambda: Written(sparsemax)),
+    "entmax": ("1.5-entmax", lambda: Written(entmax)),
     "clamp": ("ReLU", lambda: Written(lambda x: x.clamp(min=0))),
     "relu_squared": ("ReLU squared", lambda: Written(lambda x: torch.relu(x) ** 2)),
     "snake": ("elementwise (Pow, Sin)", lambda: Written(lambda x: x + torch.sin(x) ** 2)),
@@ -174,7 +195,7 @@ GATED: dict[str, tuple[dict[str, str | None], Callable[[], nn.Module]]] = {
 
 
 # Functions of all neurons; and what onnxruntime scales inside of a convolution: Softplus with a factor.
-NOT_OF_CONVOLUTIONS = {"Softmin", "Softmax", "LogSoftmax", "logsumexp", "Softplus_beta"}
+NOT_OF_CONVOLUTIONS = {"Softmin", "Softmax", "LogSoftmax", "logsumexp", "Softplus_beta", "sparsemax", "entmax"}
 
 
 class Everything(nn.Module):

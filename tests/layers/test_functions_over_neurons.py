@@ -58,6 +58,34 @@ def test_the_mean_is_that_of_the_operator(case: str) -> None:
     np.testing.assert_allclose(written.mean_activation, operator.mean_activation, rtol=1e-6)
 
 
+ORDER = "v, i = TopK<axis = -1>(z, seven) c = CumSum(v, end)"
+THRESHOLD = "t = ReduceMax<keepdims = 1>(c, last)"  # of its kind, not that of sparsemax
+SORTED: dict[str, tuple[str, str | None]] = {
+    "from the order alone": (f"{ORDER} {THRESHOLD} d = Sub(z, t) y = Relu(d)", "Sparsemax"),
+    "squared": (f"{ORDER} {THRESHOLD} d = Sub(z, t) r = Relu(d) y = Mul(r, r)", "1.5-entmax"),
+    "without sums": (
+        "v, i = TopK<axis = -1>(z, seven) t = ReduceMax<keepdims = 1>(v, last) d = Sub(z, t) y = Relu(d)",
+        None,
+    ),
+    "from other data, too": (f"{ORDER} {THRESHOLD} u = Add(t, o) d = Sub(z, u) y = Relu(d)", None),
+    "along another axis": (
+        f"v, i = TopK<axis = 1>(z, three) c = CumSum(v, end) {THRESHOLD} d = Sub(z, t) y = Relu(d)",
+        None,
+    ),
+    "not cut at 0": (f"{ORDER} {THRESHOLD} d = Sub(z, t) y = Max(d, b)", None),
+}
+
+
+@pytest.mark.parametrize("case", SORTED)
+def test_sparsemax_is_told_by_where_its_threshold_comes_from(case: str) -> None:
+    nodes, function = SORTED[case]
+    numbers = {"seven": np.array([7]), "three": np.array([3]), "end": np.array(-1)}
+    text = f"(float[N, 3, 5] x, float[N, 3, 1] o) => (float[] y) {{ a = MatMul(x, w) z = Add(a, b) {nodes} }}"
+    found = read(text, {**WEIGHTS, **numbers})
+    assert (found.function.name if found.function else None) == function
+    assert found.value.name == ("y" if function else "z")
+
+
 INTEGERS: dict[str, Any] = {
     "w": np.random.default_rng(1).integers(-99, 99, (5, 7)).astype(np.int8),
     "ws": np.float32(0.02), "wz": np.int8(0), "s": np.float32(0.03), "z": np.uint8(120),

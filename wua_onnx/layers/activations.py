@@ -20,6 +20,7 @@ from wua_onnx.layers.patterns import find_pattern
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.layers.softmax_pattern import written_softmax
+from wua_onnx.layers.sparsemax_pattern import written_sparsemax
 from wua_onnx.layers.walk import Array, Walk, all_users, along_neurons, only_user
 from wua_onnx.model.graph import Model
 from wua_onnx.model.node import NodeView
@@ -144,10 +145,10 @@ def _stored(value: ir.Value, graph: ir.Graph | ir.Function | None) -> ir.Value:
 
 def _through_function(walk: Walk) -> Function | None:
     """Take one activation function, a single operator or the pattern of one; None where none follows."""
-    softmax = written_softmax(walk)
-    if softmax is not None:
-        walk.step(softmax[0], walk.axes)
-        return softmax[1]
+    written = written_softmax(walk) or written_sparsemax(walk)
+    if written is not None:
+        walk.step(written[0], walk.axes)
+        return written[1]
     found = find_pattern(walk.value, walk.model, lambda node, index: along_neurons(node, index, walk))
     user = only_user(walk)
     if found is not None and (found[2] or user is None):

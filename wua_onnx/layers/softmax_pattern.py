@@ -22,8 +22,8 @@ def written_softmax(walk: Walk) -> tuple[ir.Value, Function] | None:
     if whole is not None:
         end = _combined(walk, "Sub", walk.value, whole, beside=("ReduceLogSumExp",))
         return None if end is None else (end, OPERATORS["LogSoftmax"])
-    shifted = _without_largest(walk) or walk.value
-    readers_of = {node.op_type: node for node in _readers(walk, shifted)}
+    shifted = without_largest(walk) or walk.value
+    readers_of = {node.op_type: node for node in readers_within(walk, shifted)}
     exponential = readers_of.pop("Exp", None)
     if exponential is None or shifted.is_graph_output():
         return None
@@ -34,44 +34,48 @@ def written_softmax(walk: Walk) -> tuple[ir.Value, Function] | None:
     if not readers_of:
         end = _combined(walk, "Div", powers, total, beside=("ReduceSum",))
         return None if end is None else (end, OPERATORS["Softmax"])
-    logarithm = _only(walk, total, "Log")
-    if logarithm is None or {node.op_type for node in _readers(walk, powers)} != {"ReduceSum"}:
+    logarithm = only_result(walk, total, "Log")
+    if logarithm is None or {node.op_type for node in readers_within(walk, powers)} != {"ReduceSum"}:
         return None
     end = _combined(walk, "Sub", shifted, logarithm, beside=("Exp",))
     return None if end is None else (end, OPERATORS["LogSoftmax"])
 
 
-def _without_largest(walk: Walk) -> ir.Value | None:
+def without_largest(walk: Walk) -> ir.Value | None:
     """Return the neurons less the largest of them, which keeps Exp from overflowing; None where nothing is taken."""
-    largest = _reduced(walk, walk.value, "ReduceMax")
-    return None if largest is None else _combined(walk, "Sub", walk.value, largest, beside=("ReduceMax",))
+    largest, beside = _reduced(walk, walk.value, "ReduceMax"), "ReduceMax"
+    casts = [node for node in readers_within(walk, walk.value) if node.op_type == "Cast"]
+    if largest is None and len(casts) == 1:  # half precision, of which the largest is sought in single precision
+        wide = _reduced(walk, casts[0].node.outputs[0], "ReduceMax")
+        largest, beside = None if wide is None else only_result(walk, wide, "Cast"), "Cast"
+    return None if largest is None else _combined(walk, "Sub", walk.value, largest, beside=(beside,))
 
 
-def _readers(walk: Walk, value: ir.Value) -> list[NodeView]:
+def readers_within(walk: Walk, value: ir.Value) -> list[NodeView]:
     """Return what reads `value`; nothing where some of that is outside of the walk's graph, or of ai.onnx."""
     nodes = [NodeView(use.node, walk.model) for use in readers(value)]
     return nodes if all(node.node.graph is walk.graph and not node.domain for node in nodes) else []
 
 
-def _only(walk: Walk, value: ir.Value, op: str) -> ir.Value | None:
+def only_result(walk: Walk, value: ir.Value, op: str) -> ir.Value | None:
     """Return the result of the operator `op` that alone reads `value`; None where that is not so."""
-    nodes = _readers(walk, value)
+    nodes = readers_within(walk, value)
     fit = len(nodes) == 1 and nodes[0].op_type == op and not value.is_graph_output()
     return nodes[0].node.outputs[0] if fit else None
 
 
 def _combined(walk: Walk, op: str, first: ir.Value, second: ir.Value, beside: tuple[str, ...]) -> ir.Value | None:
     """Return `op(first, second)`, where operators `beside` are all that reads `first`, too, and nothing `second`."""
-    result = _only(walk, second, op)
+    result = only_result(walk, second, op)
     producer = None if result is None else result.producer()
-    kinds = sorted(node.op_type for node in _readers(walk, first))
+    kinds = sorted(node.op_type for node in readers_within(walk, first))
     fit = producer is not None and tuple(producer.inputs) == (first, second) and kinds == sorted((op, *beside))
     return result if fit else None
 
 
 def _reduced(walk: Walk, value: ir.Value, op: str) -> ir.Value | None:
     """Return `value` reduced over the neurons, its axis kept; None where that is not done."""
-    found = [node for node in _readers(walk, value) if node.op_type == op]
+    found = [node for node in readers_within(walk, value) if node.op_type == op]
     rank = len(value.shape or ())
     if len(found) != 1 or not rank or not found[0].attr("keepdims", 1):
         return None
