@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -11,11 +10,14 @@ from onnx import helper
 
 import wua_onnx as wua
 from tests.small_models import model
+from tests.steps import steps
 from wua_onnx.diagrams import dot, draw
 from wua_onnx.diagrams.figure import DETAIL_LIMIT, graph_json
 from wua_onnx.errors import WuaError
 
 from .audits import audit, layer, transformer, unet
+
+PATIENCE = 300  # seconds that a drawing may take where much else runs; it takes one or two
 
 Golden = Callable[[str, str], None]
 
@@ -143,20 +145,19 @@ def test_folded_overview(build: Callable[[], dict[str, Any]], golden: Golden, re
     [(lambda: transformer(1667), "h"), (lambda: transformer(1667, scoped=False), None), (lambda: unet(10, 50), "up")],
     ids=["10,000 nodes", "10,000 without modules", "2,000-node U-Net"],
 )
-def test_large_graphs_are_drawn_in_a_few_boxes_and_seconds(
+def test_large_graphs_are_drawn_in_a_few_boxes_and_steps(
     build: Callable[[], dict[str, Any]], detail: str | None
 ) -> None:
     data = build()
-    started = time.monotonic()
     diagram = graph_json(data)
-    drawing = draw.to_svg(dot.graph(diagram, color="flops", with_legend=True))
-    assert time.monotonic() - started < 10
+    assert steps(lambda: graph_json(data)) < 500 * len(data["cost"]["by_node"]), "linear in the nodes"
+    drawing = draw.to_svg(dot.graph(diagram, color="flops", with_legend=True), PATIENCE)
     assert drawing.reason is None
     assert 3 < len(diagram["boxes"]) <= dot.MAX_BOXES
     if detail is not None:
         whole = graph_json(data, detail=detail)
         assert 3 < len(whole["boxes"]) <= DETAIL_LIMIT
-        assert draw.to_svg(dot.graph(whole)).reason is None
+        assert draw.to_svg(dot.graph(whole), PATIENCE).reason is None
 
 
 def test_a_size_that_is_an_expression_is_told_from_the_sizes_beside_it() -> None:
