@@ -69,6 +69,18 @@ def test_random_graphs_are_accounted_for(steps: list[int], with_unused: bool) ->
     assert_complete(find_layers(load(model(text, weights, also=MICROSOFT))))
 
 
+def test_a_convolution_whose_weight_the_data_scales() -> None:
+    """As in StyleGAN 2: the weight of each sample is its style times that of the layer."""
+    text = """(float[1, 3, 7, 7] x, float[1, 3, 1, 1] style) => (float[] y) {
+        s = Mul(w, style) n = ReduceSumSquare<keepdims = 1>(s, axes) d = Sqrt(n) k = Div(s, d) y = Conv(x, k)
+    }"""
+    found = find_layers(load(model(text, {"w": rand(5, 3, 3, 3), "axes": np.array([1, 2, 3])})))
+    assert not found.by_name
+    assert {item.name: item.reason for item in found.declined}["w"] == (
+        "weight of Conv that the data scales: this kind of layer is not analysed yet"
+    )
+
+
 @pytest.mark.parametrize(
     ("nodes", "name", "reason"),
     [

@@ -12,6 +12,8 @@ from wua_onnx.model.limits import clean
 
 _MICROSOFT = "com.microsoft"
 _MOST = 1000  # nodes looked at for one parameter
+_MOST_SCALED = 24  # between a parameter and the convolution that takes it for its weight
+_SCALING = frozenset({"Cast", "Div", "Expand", "Mul", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 
 # Inputs whose names alone do not tell.
 _BIASES = frozenset(
@@ -105,7 +107,22 @@ def role(value: ir.Value, model: Model) -> str:
     uses = list(_uses(value, model))
     if not uses:
         return "a result of the model is computed from it alone"
-    return min((role_of(node, index) for node, index in uses), key=_is_unknown)
+    reason = min((role_of(node, index) for node, index in uses), key=_is_unknown)
+    return _scaled_weight([node for node, _ in uses]) or reason if reason == _ROLES["Mul"] else reason
+
+
+def _scaled_weight(nodes: list[ir.Node]) -> str | None:
+    """Return which convolution's weight is made of a parameter and the data by `nodes`; None where none's is."""
+    pending, seen = list(nodes), set(nodes)
+    while pending and len(seen) < _MOST_SCALED:
+        for output in pending.pop().outputs:
+            for use in output.uses():
+                if use.node.op_type in ("Conv", "ConvTranspose") and use.idx == 1:
+                    return f"weight of {use.node.op_type} that the data scales: this kind of layer is not analysed yet"
+                if use.node.op_type in _SCALING and use.node not in seen:
+                    seen.add(use.node)
+                    pending.append(use.node)
+    return None
 
 
 def role_of(node: ir.Node, index: int) -> str:
