@@ -91,7 +91,7 @@ def test_models_that_share_no_layer_are_compared_as_wholes(capsys: Capture) -> N
     assert run("before.onnx", "stranger.onnx", "--html", "diff.html") == FINE
     out = " ".join(capsys.readouterr().out.split())
     assert "the models share no layer, by name, shape or place: only their figures as wholes are compared." in out
-    assert "the models share no layer" in Path("diff.html").read_text(encoding="utf-8")
+    assert "The models share no layer" in Path("diff.html").read_text(encoding="utf-8")
 
 
 def test_a_run_that_fails_says_why_and_ends_with_its_own_code(capsys: Capture) -> None:
