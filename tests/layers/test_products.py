@@ -15,7 +15,8 @@ from wua_onnx.model.node import NodeView
 
 def test_an_operand_of_any_size_is_no_work() -> None:
     """A view takes no memory, whatever its shape; what is computed of it would."""
-    text = """<ir_version: 8, opset_import: ["": 18]> agraph (float[n, m, k] a, float[n, k, p] b) => (float[n, m, p] y) {
+    text = """<ir_version: 8, opset_import: ["": 18]>
+    agraph (float[n, m, k] a, float[n, k, p] b) => (float[n, m, p] y) {
         y = MatMul(a, b) }"""
     loaded = load(onnx.parser.parse_model(text))
     node = NodeView(next(iter(loaded.ir_model.graph)), loaded)
