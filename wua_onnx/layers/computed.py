@@ -17,6 +17,7 @@ from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.moves import MOVES, moved
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.model.graph import Model
+from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -73,7 +74,7 @@ def problem(node: NodeView, main: int, steps: Container[str]) -> str | None:
         if math.prod(dim for dim in shape if isinstance(dim, int)) > most:
             return f"computed from constants by {node.op_type} with more elements than the weight has"
         if producer is not None and not _known(NodeView(producer, node.model), steps):
-            return f"computed from constants by {producer.op_type}"
+            return f"computed from constants by {clean(producer.op_type)}"
     return None
 
 
