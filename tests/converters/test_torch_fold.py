@@ -24,5 +24,6 @@ def test_standardised_kernels_of_any_size_are_audited() -> None:
     module = nn.Sequential(Standardised(3, 31, 3), nn.ReLU(), Standardised(31, 37, 3))
     X = np.random.default_rng(0).standard_normal((4, 3, 7, 7)).astype(np.float32)
     audit = wua.analyze(module, X)
-    assert {name: layer.weights for name, layer in audit.layers.items()} == {"0": 3 * 31 * 9, "2": 31 * 37 * 9}
-    assert audit.to_dict()["model"]["max_difference"] == pytest.approx(0, abs=1e-4)
+    found = audit.to_dict()
+    assert {layer["name"]: layer["weights"] for layer in found["layers"]} == {"0": 3 * 31 * 9, "2": 31 * 37 * 9}
+    assert found["model"]["max_difference"] == pytest.approx(0, abs=1e-4)
