@@ -44,7 +44,8 @@ class Recorder:
         statistics: what to record of each neuron: "mean" of |a| (always), "square", "firing", "range", "histogram",
             "map"; "features" for the norms of what the weights are multiplied with.
         batch_axis: the axis of the inputs along which samples lie.
-        batch_size: samples in a run; the model's own where it is fixed, else 32 by default.
+        batch_size: samples in a batch; the model's own where it is fixed, else 32 by default. Large ones are run in
+            slices (`slices.py`) where samples do not mix, which changes nothing but time and memory.
         mask: the input of shape (samples, positions) that is 0 at padded positions, which are left out; by default the
             one whose name says so (attention_mask). False for none.
         keep_outputs: keep the model's own outputs too, samples joined along their axis; an array of arrays, one for

@@ -24,7 +24,7 @@ class Recording:
         layers: statistics by layer name, one for each use of its weight; of 0 positions for a use in `partly`.
         missing: why a layer has none, by name.
         partly: of layers that have some uses recorded and others not, which those are, and why, by name.
-        samples, batches, seconds: how much data, in how many runs, and how long it took.
+        samples, batches, seconds: how much data, in how many batches, and how long it took.
         batch_size, device: how it was run.
         correct: how many samples the largest output agreed with the label; None without labels.
         labelled: samples that had a label.
