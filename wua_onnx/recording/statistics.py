@@ -23,7 +23,7 @@ class NeuronStatistics:
     Attributes:
         mean: mean |a| of each neuron over every sample and position, shape (neurons,), float64; for the rows of a
             table their shares of all lookups.
-        standard_error: of `mean` over the units averaged (samples, or batches where samples cannot be told apart);
+        standard_error: of `mean` over the units averaged (samples, or runs where samples cannot be told apart);
             NaN where there are fewer than two.
         positions: values averaged for each neuron; lookups for the rows of a table.
         non_finite: neurons with a NaN or infinite activation; their mean is NaN.
@@ -78,7 +78,7 @@ class Accumulator:
     def __init__(self, neurons: int) -> None:
         self.neurons = neurons
         self.positions = 0
-        self.units = 0  # samples, or batches
+        self.units = 0  # samples, or runs
         self.totals: dict[str, Array] = {}  # Σ w·m for each average m of a unit and its values w
         self.shift: Array | None = None
         # Σ w², Σ w²·(m − shift), Σ w²·(m − shift)², with m the mean |a| of a unit
