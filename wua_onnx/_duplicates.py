@@ -18,7 +18,8 @@ _SMALLEST = 64  # elements; equal scales and biases of a few elements are no new
 def duplicates(model: Model) -> tuple[tuple[tuple[str, ...], int], ...]:
     """Return groups of parameters with the same type, shape and elements: (names, elements of one).
 
-    Only tensors that share type, shape and their first and last elements with another one are read whole.
+    Only tensors that share type, shape and their first and last elements with another one are read whole. Tensors that
+    hold one value throughout, as untrained scales and biases do, are not meant.
     """
     same_shape: dict[tuple[ir.DataType, tuple[int, ...]], list[ir.Value]] = {}
     for value in parameter_values(model):
@@ -33,8 +34,10 @@ def duplicates(model: Model) -> tuple[tuple[tuple[str, ...], int], ...]:
     for known, values in alike.items():
         if len(values) > 1:
             for value in values:
-                content = np.ascontiguousarray(model.weight(value)).view(np.uint8).data
-                groups.setdefault(repr(known).encode() + hashlib.blake2b(content).digest(), []).append(value)
+                content = np.ascontiguousarray(model.weight(value))
+                if (content != content.flat[0]).any():
+                    digest = hashlib.blake2b(content.view(np.uint8).data).digest()
+                    groups.setdefault(repr(known).encode() + digest, []).append(value)
     return tuple(
         (tuple(clean(value.name) for value in values), int(values[0].const_value.size))
         for values in groups.values()
