@@ -1,4 +1,4 @@
-"""What several rooms' tests share: golden files, rewritten by `pytest --overwrite`, and onnx's node cases."""
+"""What several rooms' tests share: golden files, rewritten by `pytest --overwrite`, onnx's node cases, settings."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# The same examples in every run, however slow the machine is at that moment; to look for others:
+# pytest --hypothesis-profile default --hypothesis-seed 7
+settings.register_profile("steady", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("steady")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
