@@ -58,7 +58,8 @@ def to_onnx(
             sequences are free wherever the module leaves them so. Other entries change nothing here.
         factory: `module:function` that builds the untrained model, for a file that holds weights alone.
         signature: which signature of a SavedModel is meant; `serving_default` by default, or the only one.
-        batch_axis: the axis of X along which samples lie, for PyTorch models: 1 for (steps, samples, features).
+        batch_axis: the axis of X along which samples lie: 1 for (steps, samples, features). Models of Keras and
+            TensorFlow must leave it free; their first axis is the batch otherwise.
         progress: is told of each step, in words.
         verbose: whether to show on stderr what the frameworks print; it is shown in any case where they fail.
 
@@ -98,7 +99,7 @@ def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any], batch_axis: int) -> 
         return draft_pytorch(kind, model, X, factory=recipe.factory, stated=stated, batch_axis=batch_axis)
     from .from_tensorflow import draft_tensorflow
 
-    return draft_tensorflow(kind, replace(recipe, model=model), X, dims)
+    return draft_tensorflow(kind, replace(recipe, model=model), X, dims, batch_axis)
 
 
 def _shown(model: object) -> str:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import onnx_ir as ir
+
 from wua_onnx.errors import ConversionError
 
 from . import _keras, _tf_functions
@@ -35,7 +37,35 @@ from ._tf_wide import is_narrow, outputs_in_float32
 from ._trace import tie
 
 
-def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Draft, str]:
+def draft_tensorflow(kind: Kind, recipe: Recipe, X: Any, dims: Dims, batch_axis: int = 0) -> tuple[Draft, str]:
+    """Convert a Keras model or file, a SavedModel folder, a tf.function or a tf.Module, and return it with its name.
+
+    Raises:
+        ConversionError: it cannot be converted, does not accept X, or has no free dimension along `batch_axis`.
+        MissingDependency: tensorflow, keras or tf2onnx is not installed.
+    """
+    draft, where = _drafted(kind, recipe, X, dims)
+    if batch_axis:
+        _check_free(draft.model, batch_axis, where)
+    return draft, where
+
+
+def _check_free(model: ir.Model, axis: int, where: str) -> None:
+    """Refuse a model of which no input leaves `axis` free."""
+    shapes = {str(value.name): value.shape for value in model.graph.inputs if value.shape is not None}
+    sizes = [shape[axis] for shape in shapes.values() if len(shape) > axis]
+    if not any(isinstance(size, ir.SymbolicDim) for size in sizes):
+        found = ", ".join(
+            f"{name} {[size if isinstance(size, int) else None for size in shape]}" for name, shape in shapes.items()
+        )
+        raise ConversionError(
+            f"{where}: expected an input that leaves axis {axis} free, along which batch_axis says that samples "
+            f"lie, got {found}: the first axis is the batch of TensorFlow's models, unless a signature leaves another "
+            "one free"
+        )
+
+
+def _drafted(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Draft, str]:
     """Convert a Keras model or file, a SavedModel folder, a tf.function or a tf.Module.
 
     Returns the draft with the name that messages use for it. A SavedModel is a program made of TensorFlow's

@@ -113,3 +113,13 @@ def test_damaged_files(tmp_path: Path, name: str, data: bytes) -> None:
     (tmp_path / name).write_bytes(data)
     with pytest.raises(ConversionError, match=rf"{name}: expected .*, got"):
         to_onnx(tmp_path / name, tmp_path / "m.onnx")
+
+
+def test_samples_along_an_axis_that_is_not_free_are_refused(tmp_path: Path) -> None:
+    """A function without a signature is traced for a free first axis."""
+    function = tf.function(lambda x: tf.reduce_sum(x, 0))
+    message = r"expected an input that leaves axis 1 free, .* got x \[None, 11, 5\]: the first axis is the batch"
+    with pytest.raises(ConversionError, match=message):
+        to_onnx(function, tmp_path / "m.onnx", samples(7, 11, 5), batch_axis=1)
+    free = tf.function(function, input_signature=[tf.TensorSpec([7, None, 5], name="x")])
+    assert to_onnx(free, tmp_path / "m.onnx", samples(7, 11, 5), batch_axis=1).max_difference is not None
