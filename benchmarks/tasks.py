@@ -126,7 +126,7 @@ def run_hooks(file: str, batch: int) -> Prepared:
 
 def weigh(file: str, batch: int) -> Prepared:
     """All metrics of all weights, by magnitude; the model is open, untrained layers are worked out anew."""
-    from wua_onnx._describe import describe_layers
+    from wua_onnx._describe_layers import describe_layers
     from wua_onnx.cost import count
     from wua_onnx.importance import baseline
     from wua_onnx.layers import find_layers
