@@ -33,6 +33,7 @@ from ._tf_names import (
     scopes_of_variables,
     with_folded,
 )
+from ._tf_selections import cut_patches
 from ._tf_wide import is_narrow, outputs_in_float32
 from ._trace import tie
 
@@ -151,6 +152,7 @@ def _draft(
     translated = translate(traced, where)
     model, cautions, sizes = translated.model, translated.cautions, traced.sizes
     name_inputs(model)
+    cut_patches(model)
     tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)

@@ -89,3 +89,17 @@ def test_cells_in_a_loop_come_in_the_order_in_which_they_run(tmp_path: Path) -> 
     found = wua.analyze(model, samples(9, 5, 2)).layers
     parameters = ("kernel", "recurrent_kernel")
     assert list(found) == [f"rnn/{cell.name}.{parameter}" for cell in cells for parameter in parameters]
+
+
+@pytest.mark.parametrize("size", [8, 9])
+def test_cutting_an_image_into_patches_is_no_layer(tmp_path: Path, size: int) -> None:
+    """Keras multiplies by an identity matrix; where pixels are left over, it still does."""
+    keras.utils.set_random_seed(0)
+    image = keras.Input((size, size, 3), name="image")
+    patches = layers.Flatten()(keras.ops.image.extract_patches(image, 4))
+    model = keras.Model(image, layers.Dense(5, name="last")(patches))
+    converted = to_onnx(model, tmp_path / "m.onnx", samples(7, size, size, 3))
+    assert converted.max_difference is not None
+    kernels = [shape for shape in weights(converted.path).values() if len(shape) == 4]
+    assert kernels == ([] if size == 8 else [(48, 3, 4, 4)])
+    assert [*wua.analyze(converted.path, samples(7, size, size, 3)).layers][-1] == "last"
