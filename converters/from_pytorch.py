@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 # The exporter writes opset 18 and converts that to 20, its default; every onnxruntime from 1.24 on runs it.
 OPSET = 20
 _COMPARED = 2  # samples
+# What torch.compile and data parallelism put around a module, and the attribute that holds it.
+_AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
 def draft_pytorch(
@@ -80,10 +82,18 @@ def draft_pytorch(
     elif kind is Kind.EXPORTED_PROGRAM:
         where = "exported program"
     else:
+        model = _unwrapped(model)
         where = f"PyTorch module {type(model).__name__}"
     if hasattr(model, "graph_signature"):
         return _from_program(model, X, where, batch_axis), where
     return _from_module(model, X, where, stated or {}, batch_axis), where
+
+
+def _unwrapped(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module whose paths the author knows."""
+    while type(module).__module__.startswith("torch.") and type(module).__name__ in _AROUND:
+        module = getattr(module, _AROUND[type(module).__name__])
+    return module
 
 
 def _block(X: Any, batch_axis: int) -> Block:

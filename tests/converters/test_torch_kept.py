@@ -209,3 +209,10 @@ def test_a_branch_on_values_is_named_with_its_line(tmp_path: Path) -> None:
     assert "in module '1' (" in str(caught.value)
     assert f"of {__file__}" in str(caught.value)
     assert "To try: a branch depends on values: use torch.where" in str(caught.value)
+
+
+def test_names_are_those_inside_of_what_pytorch_puts_around_a_module(tmp_path: Path) -> None:
+    module = nn.Sequential(nn.Linear(5, 7), nn.ReLU(), nn.Linear(7, 3))
+    around: Any = torch.compile(nn.DataParallel(module), backend="eager")
+    names = to_onnx(around, tmp_path / "m.onnx", samples(4, 5)).layer_names
+    assert names == {"0.weight": "0", "2.weight": "2"}
