@@ -117,7 +117,7 @@ def test_steps_of_8_bits_may_differ_by_few_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, integers: bool
 ) -> None:
     def wrong(model: Any, *args: Any) -> dict[str, str]:
-        layer_names = _tf_names.rename(model, *args)
+        layer_names: dict[str, str] = _tf_names.rename(model, *args)
         kernel = next(v for v in model.graph.initializers.values() if list(v.shape or ()) == [5, 2, 3, 3])
         assert kernel.const_value is not None
         kernel.const_value = ir.tensor(np.roll(kernel.const_value.numpy(), 1, axis=-1), name=kernel.name)
