@@ -22,7 +22,8 @@ The conventions, which rules cite by number:
 11. Verdicts: counted, estimate (a stated formula), free (for a stated reason), unknown. Unknown work makes the total
     a lower bound, and `CostReport.bound` says so.
 12. Free dimensions stay symbolic. Data binds every dimension but the batch symbol, which becomes 1: figures are per
-    sample. A model with a fixed batch B is counted per run, with `samples_per_run = B`.
+    sample. A model with a fixed batch B is counted per run, with `samples_per_run = B`. Different free sizes that are
+    broadcast to each other are taken for equal: `CostReport.equal_sizes` names them, and binding them checks it.
 13. Training: forward plus the backward of each operator: exact for contractions (weight gradients, and input
     gradients except where nothing upstream is trainable), elsewhere as much as forward; then the optimizer's steps,
     where one is named. Trainable: floating-point weights and biases by their place, shifts and scales along one axis

@@ -41,6 +41,7 @@ def mapped(report: CostReport, function: Callable[[Dim], Dim]) -> CostReport:
         activations=function(report.activations),
         peak=function(report.peak) if lifetimes is None else peak(lifetimes),
         lifetimes=lifetimes,
+        equal_sizes=tuple(pair.mapped(function) for pair in report.equal_sizes),
         kv_cache=None if report.kv_cache is None else function(report.kv_cache),
         batch=None if report.batch is None else function(report.batch),
     )

@@ -20,7 +20,7 @@ from wua_onnx.model.node import NodeView
 _MOST = 2**63 - 1  # elements of a tensor
 # Their inputs are broadcast to each other, and so to the output, from opset 7 on.
 # fmt: off
-_BROADCAST = frozenset({
+BROADCAST = frozenset({
     "Add", "Sub", "Mul", "Div", "Mod", "Pow", "And", "Or", "Xor", "Equal", "Greater", "GreaterOrEqual", "Less",
     "LessOrEqual", "BitShift", "BitwiseAnd", "BitwiseOr", "BitwiseXor", "Where", "Max", "Min", "Mean", "Sum", "PRelu",
 })
@@ -65,7 +65,7 @@ def check_node(node: NodeView) -> None:
             raise ModelError(f"{node.where}: expected the attribute {name!r}, which it must have, got none")
     if node.domain or node.opset < 7:
         return
-    if node.op_type in _BROADCAST:
+    if node.op_type in BROADCAST:
         _check_broadcast(node)
     elif node.op_type == "Concat":
         _check_concat(node)
@@ -170,4 +170,4 @@ def _all_text(node: NodeView, shapes: Sequence[Shape]) -> str:
     return " and ".join(f"[{', '.join(map(node.model.text, shape))}]" for shape in shapes)
 
 
-__all__ = ["check_node", "check_sizes"]
+__all__ = ["BROADCAST", "check_node", "check_sizes"]

@@ -12,6 +12,7 @@ from wua_onnx.cost import report_json
 from wua_onnx.cost.binding import checked_sizes, mapped
 from wua_onnx.cost.curve import Curve, curve_of
 from wua_onnx.cost.energy import Constants, Energy, energy_of
+from wua_onnx.cost.equal_sizes import EqualSizes, held
 from wua_onnx.cost.figures import Figure, Figures
 from wua_onnx.cost.groups import Group, by_module, by_operator
 from wua_onnx.cost.live import LiveBytes, live_bytes
@@ -36,6 +37,7 @@ class CostReport(MemoryFigures, Figures):
         batch: samples in one run (as a dimension); None where no input tells.
         trainable: elements of the parameters that a training changes (convention 13).
         dims: the dimensions that were bound, by name.
+        equal_sizes: free sizes that broadcasting takes for equal; the figures hold where they are.
     """
 
     by_node: tuple[NodeCost, ...]
@@ -45,6 +47,7 @@ class CostReport(MemoryFigures, Figures):
     dims: Mapping[str, int] = field(default_factory=dict)
     live: LiveBytes | None = field(default=None, repr=False, compare=False)
     observed: Observed | None = None
+    equal_sizes: tuple[EqualSizes, ...] = ()
 
     @cached_property
     def cost(self) -> Cost:
@@ -182,10 +185,14 @@ class CostReport(MemoryFigures, Figures):
         """Return the report with symbols bound, by name.
 
         Raises:
-            ShapeError: a name is no free symbol of this report, or a size is no integer of at least 0.
+            ShapeError: a name is no free symbol of this report, a size is no integer of at least 0, or sizes that the
+                figures take for equal (`equal_sizes`) differ.
         """
         values = checked_sizes("at", self.symbols, {**(mapping or {}), **dims})
-        return replace(mapped(self, lambda dim: substitute(dim, values)), dims={**self.dims, **values})
+        equal_sizes = held(self.equal_sizes, values, "at")
+        return replace(
+            mapped(self, lambda dim: substitute(dim, values)), dims={**self.dims, **values}, equal_sizes=equal_sizes
+        )
 
     def curve(
         self, symbol: str, sizes: Iterable[int], mapping: Mapping[str, int] | None = None, /, **dims: int
@@ -199,11 +206,14 @@ class CostReport(MemoryFigures, Figures):
             dims: the same, as keywords.
 
         Raises:
-            ShapeError: a name is no free symbol, a free one has no size, or a size is no integer of at least 0.
+            ShapeError: a name is no free symbol, a free one has no size, a size is no integer of at least 0, or sizes
+                that the figures take for equal (`equal_sizes`) differ.
         """
         others = checked_sizes("curve", self.symbols, {**(mapping or {}), **dims})
         checked_sizes("curve", self.symbols, {symbol: 0})
         checked = [checked_sizes("curve", self.symbols, {symbol: size})[symbol] for size in sizes]
+        for size in checked:
+            held(self.equal_sizes, {**others, symbol: size}, "curve")
         return curve_of(self, symbol, checked, others)
 
     def renamed(self, names: Mapping[str, Dim]) -> CostReport:

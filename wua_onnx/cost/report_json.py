@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from wua_onnx.cost.equal_sizes import EqualSizes
 from wua_onnx.cost.figures import intensity
 from wua_onnx.cost.groups import Group
 from wua_onnx.cost.lifetimes import Lifetime
@@ -45,6 +46,7 @@ def to_dict(report: CostReport) -> dict[str, Any]:
         "backward": {"macs": to_json(report.backward.macs), "flops": to_json(report.backward.flops)},
         "observed": None if report.observed is None else asdict(report.observed),
         "symbols": list(report.symbols),
+        "equal_sizes": [pair.to_dict() for pair in report.equal_sizes],
         "dims": dict(report.dims),
         "unsupported": dict(report.unsupported),
         "constant": [node.name for node in report.by_node if node.reason == CONSTANT],
@@ -75,6 +77,7 @@ def from_dict(cls: type[CostReport], data: Mapping[str, Any]) -> CostReport:
         lifetimes=None if alive is None else tuple(Lifetime(a["name"], _dim(a["bytes"], int), 0, 0) for a in alive),
         live=None if live is None else LiveBytes.from_dict(live),
         unsized=tuple(data["unsized"]),
+        equal_sizes=tuple(map(EqualSizes.from_dict, data.get("equal_sizes", ()))),
         kv_cache=from_json(data["kv_cache_bytes_per_token"]),
         observed=Observed(**data["observed"]) if data["observed"] is not None else None,
     )

@@ -21,6 +21,7 @@ from wua_onnx.cost import (
     searches,
 )
 from wua_onnx.cost.backward import backward
+from wua_onnx.cost.equal_sizes import EqualSizes, taken_for_equal
 from wua_onnx.cost.nodes import CONSTANT, SHAPE_ARITHMETIC, UNUSED, Observed
 from wua_onnx.cost.report import CostReport, NodeCost
 from wua_onnx.cost.seen import Seen, all_executions
@@ -85,6 +86,7 @@ def count(model: Model, *, batch_axis: int = 0, observations: Observations | Non
         batch=_batch(model, batch_axis),
         trainable=walk.gradients.elements,
         dims=dict(model.bound),
+        equal_sizes=tuple(walk.equal_sizes.values()),
         observed=Observed(samples=observations.samples) if observations is not None else None,
     )
     shown = {**model.shown, **walk.trips.shown}
@@ -122,6 +124,7 @@ class _Walk:
     def __init__(self, model: Model, seen: Seen | None = None) -> None:
         self.model, self.seen, self.trips = model, seen, Trips()
         self.gradients = gradients.find(model)
+        self.equal_sizes: dict[frozenset[Dim], EqualSizes] = {}
         self._shapes = _shape_values(model)
         self._depth = 0
 
@@ -145,6 +148,9 @@ class _Walk:
             moved = memory.moved(node) if free is SHAPE_ARITHMETIC else (0, 0)
             return _node_cost(node, Cost(), Verdict.FREE, free, moved)
         contradictions.check_node(node)
+        if not node.domain and node.op_type in contradictions.BROADCAST:
+            for pair in taken_for_equal(node):
+                self.equal_sizes.setdefault(frozenset((pair.one, pair.other)), pair)
         rule = registry.find(node.domain, node.op_type, node.opset)
         counted = _by_rule(node, rule) if rule is not None else self._by_body(node)
         if counted.verdict in (Verdict.FREE, Verdict.UNKNOWN):
@@ -165,7 +171,7 @@ class _Walk:
         if body is None:
             return unknown
         inner = _Walk(body)
-        inner.trips, inner._depth = self.trips, self._depth + 1
+        inner.trips, inner.equal_sizes, inner._depth = self.trips, self.equal_sizes, self._depth + 1
         return control.through(unknown, [inner.node(part) for part in body.nodes])
 
     def _needless(self, node: NodeView) -> str | None:

@@ -13,7 +13,7 @@ from wua_onnx.report.verdict import bound_of
 
 Json: TypeAlias = Mapping[str, Any]
 
-_ALIVE, _DTYPES, _SHARED = 3, 4, 3  # named one by one
+_ALIVE, _DTYPES, _SHARED, _MOST_EQUAL = 3, 4, 3, 3  # named one by one
 _FORMULAS = (
     ("MACs", "macs"),
     ("FLOPs", "flops"),
@@ -106,6 +106,9 @@ def notes(cost: Json) -> list[str]:
         lines.append(f"{n.plural(unused, 'node')} reach{'es' if unused == 1 else ''} no output: 0 per run")
     if unsized:
         lines.append(f"the size of {n.plural(unsized, 'activation')} is not known: bytes and memory leave them out")
+    for pair in (cost.get("equal_sizes") or ())[:_MOST_EQUAL]:
+        one, other = (n.count(pair[end]) for end in ("one", "other"))
+        lines.append(f"{one} and {other} are taken for equal, at {visible(pair['where'])} first")
     lines += [
         f"not counted: {visible(op)}, {n.plural(int(n.number(k) or 0), 'node')}"
         for op, k in cost["unsupported"].items()
