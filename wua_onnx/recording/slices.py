@@ -25,7 +25,7 @@ from wua_onnx.running.batches import slice_of
 Array: TypeAlias = np.ndarray[Any, Any]
 Feeds: TypeAlias = Mapping[str, Array]
 
-ROOM = 8 * 2**20  # bytes of the largest activation of a slice; the same everywhere, so that results are, too
+ROOM = 16 * 2**20  # bytes of the largest activation of a slice; the same everywhere, so that results are, too
 _ITEM = 4  # bytes of a number
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 _SHAPES = frozenset({"Shape", "Size"})  # what these return depends on sizes, not on numbers
