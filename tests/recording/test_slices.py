@@ -11,7 +11,7 @@ import pytest
 
 from wua_onnx.model import load
 from wua_onnx.recording import Recorder, slices, sums
-from wua_onnx.recording.slices import keeps_apart
+from wua_onnx.recording.apart import keeps_apart, symbols_of
 from wua_onnx.running.inputs import input_specs
 
 from .models import Array, N, mlp, model, rand, resnet, vit
@@ -133,6 +133,11 @@ APART = {
     "attention": vit(),
     "masked": CASES["masked"][0](),
     "recurrent": CASES["lstm"][0](),
+    "within samples": model(
+        "(float[N, 5] x) => (float[] y) { a = MatMul(x, w) b = Softmax<axis = -1>(a) c = CumSum(b, second) "
+        "d = LpNormalization(c) y = LayerNormalization(d, v) }",
+        {"w": rand(5, 3), "v": rand(3), "second": np.array([1])},
+    ),
     "sizes as numbers": model(
         "(float[N, 5] x) => (float[] y) { n = Shape(x) f = Cast<to = 1>(n) k = ReduceMax<keepdims = 0>(f) "
         "a = MatMul(x, w) y = Mul(a, k) }",
@@ -140,6 +145,13 @@ APART = {
     ),
 }
 MIXED = {
+    "softmax over the batch": "y = Softmax<axis = 0>(a)",
+    "softmax over the batch, told from behind": "y = LogSoftmax<axis = -2>(a)",
+    "sums over the samples before": "y = CumSum(a, first)",
+    "normalised over the batch": "y = LpNormalization<axis = 0>(a)",
+    "samples as steps": "t = Unsqueeze(a, middle) y, h = RNN<hidden_size = 2>(t, wi, wh)",
+    "samples as pixels": "t = Transpose<perm = [1, 0]>(a) "
+    "u = Unsqueeze(t, first) y = AveragePool<kernel_shape = [3]>(u)",
     "mean over the batch": "m = ReduceMean<keepdims = 1>(a, first) y = Sub(a, m)",
     "similarities": "t = Transpose<perm = [1, 0]>(a) y = MatMul(a, t)",
     "rows beside the samples": "y = Concat<axis = 0>(a, w)",
@@ -153,7 +165,7 @@ MIXED = {
 def apart(proto: onnx.ModelProto, axis: int = 0) -> bool:
     loaded = load(proto)
     dims = [spec.dims[spec.sample_axis or 0] for spec in input_specs(loaded, axis) if spec.dims is not None]
-    return keeps_apart(loaded, frozenset(name for dim in dims for name in slices._symbols(dim)))
+    return keeps_apart(loaded, frozenset(name for dim in dims for name in symbols_of(dim)))
 
 
 @pytest.mark.parametrize("case", APART)
@@ -165,7 +177,13 @@ def test_samples_that_are_kept_apart(case: str) -> None:
 def test_samples_that_are_mixed(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
     proto = model(
         f"(float[N, 5] x) => (float[] y) {{ a = MatMul(x, w) {MIXED[case]} }}",
-        {"w": rand(5, 5), "first": np.array([0])},
+        {
+            "w": rand(5, 5),
+            "first": np.array([0]),
+            "middle": np.array([1]),
+            "wi": rand(1, 2, 5),
+            "wh": rand(1, 2, 2),
+        },
     )
     assert not apart(proto)
     monkeypatch.setattr(slices, "ROOM", 1)

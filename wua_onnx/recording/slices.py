@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any, TypeAlias
 
 import numpy as np
-import onnx_ir as ir
 
 from wua_onnx.model import dims as d
-from wua_onnx.model.dims import Dim, Expr
-from wua_onnx.model.graph import Model, subgraphs
+from wua_onnx.model.dims import Dim
+from wua_onnx.model.graph import Model
+from wua_onnx.recording.apart import keeps_apart, symbols_of
 from wua_onnx.recording.instrument import Instrumented
-from wua_onnx.recording.result import mixing
 from wua_onnx.recording.taps import Tap
 from wua_onnx.running import Batch, InputSpec
 from wua_onnx.running.batches import slice_of
@@ -27,8 +26,6 @@ Feeds: TypeAlias = Mapping[str, Array]
 
 ROOM = 16 * 2**20  # bytes of the largest activation of a slice; the same everywhere, so that results are, too
 _ITEM = 4  # bytes of a number
-_FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
-_SHAPES = frozenset({"Shape", "Size"})  # what these return depends on sizes, not on numbers
 
 
 class Slices:
@@ -67,7 +64,7 @@ class Slices:
                 name: 1 if axis == spec.sample_axis else size
                 for spec in self._specs
                 for axis, (dim, size) in enumerate(zip(spec.dims or (), feeds[spec.name].shape, strict=False))
-                for name in _symbols(dim)
+                for name in symbols_of(dim)
                 if d.symbol(name) == dim
             }
             self._sizes[key] = self._fitting(sizes)
@@ -91,50 +88,14 @@ class Slices:
                 name
                 for spec in self._specs
                 if spec.dims is not None and spec.sample_axis is not None
-                for name in _symbols(spec.dims[spec.sample_axis])
+                for name in symbols_of(spec.dims[spec.sample_axis])
             )
             self._apart = all(spec.sample_axis is not None for spec in self._specs) and keeps_apart(self._model, batch)
         return self._apart
 
 
-def keeps_apart(model: Model, batch: frozenset[str]) -> bool:
-    """Return whether all that is computed from the data grows with the samples; `batch` are symbols of their number.
-
-    A mean over samples does not grow with them, and similarities of all pairs grow with their square.
-    """
-    if mixing(model):
-        return False
-    known: set[ir.Value] = set(model.inputs)
-    for node in model.ir_model.graph:
-        if any(graph for attribute in node.attributes.values() for graph in subgraphs(attribute)):
-            return False
-        if node.op_type in _SHAPES or not any(value in known for value in node.inputs):
-            continue
-        known.update(node.outputs)
-        if not all(
-            _grows(model, value, batch) for value in node.outputs if value.dtype is None or value.dtype in _FLOATS
-        ):
-            return False
-    return True
-
-
-def _grows(model: Model, value: ir.Value, batch: frozenset[str]) -> bool:
-    shape = model.shape(value)
-    if shape is None:
-        return not value.uses() and not value.is_graph_output()  # an output that nobody wants
-    if any(dim is None for dim in shape):
-        return False
-    size = d.product(dim for dim in shape if dim is not None)
-    one, two = (d.substitute(size, dict.fromkeys(batch, samples)) for samples in (1, 2))
-    return bool(two == 2 * one)
-
-
-def _symbols(dim: Dim | None) -> frozenset[str]:
-    return d.symbols(dim) if isinstance(dim, Expr) else frozenset()
-
-
 def _bytes(dims: tuple[Dim | None, ...], sizes: Mapping[str, int]) -> int:
     """Return the bytes of an activation where the symbols of its dimensions have `sizes`; 0 where they do not tell."""
-    if any(dim is None or not _symbols(dim) <= sizes.keys() for dim in dims):
+    if any(dim is None or not symbols_of(dim) <= sizes.keys() for dim in dims):
         return 0
     return d.evaluate(d.product(dim for dim in dims if dim is not None), sizes) * _ITEM
