@@ -53,7 +53,7 @@ def check(
         dims: sizes of symbolic dimensions; where there is neither X nor dims, those the baseline was audited at.
         batch_axis: the axis of the inputs along which samples lie.
         criterion: the criterion of importance.
-        batch_size: samples in a run; the model's own where it is fixed.
+        batch_size: samples in a batch; the model's own where it is fixed.
         device: "cpu" or "cuda".
         isolate: run onnxruntime in a child process.
         whole: audit the whole model, whatever the budgets need, for `CheckResult.to_html`.

@@ -51,7 +51,7 @@ def compare(
         dims: sizes of symbolic dimensions; a name needs to be known to one of the models.
         batch_axis: the axis of the inputs along which samples lie.
         criterion: the criterion of importance, or several; layers are compared by the first.
-        batch_size: samples in a run; the model's own where it is fixed.
+        batch_size: samples in a batch; the model's own where it is fixed.
         device: "cpu" or "cuda".
         isolate: run onnxruntime in child processes.
         progress: as for `analyze`.

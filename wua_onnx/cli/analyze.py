@@ -43,7 +43,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--mask", metavar="INPUT", help="the input that is 0 at padded positions, which do not count")
     parser.add_argument("--normalization", action="store_true", help="scales of normalisations are layers, too")
-    parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a run")
+    parser.add_argument("--batch-size", type=int, metavar="N", help="samples in a batch")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     profile_arguments(parser)
     parser.add_argument(

@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
     )
     budgets.add_argument("--allow-increase", metavar="SHARE", help="over the baseline, such as 2%% (default 0)")
     parser.add_argument("--criterion", help="criterion of importance (default activation)")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a run")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a batch")
     parser.add_argument("--device", help="cpu or cuda")
     parser.add_argument("--html", metavar="FILE", help="write the whole audit as one HTML page, the limits at its top")
     parser.add_argument("--json", metavar="FILE", nargs="?", const="-", help="write JSON; stdout by default")

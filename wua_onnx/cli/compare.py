@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
     )
     parser.add_argument("--batch-axis", type=int, default=0, metavar="AXIS", help="axis of the samples (default 0)")
     parser.add_argument("--criterion", default="activation", help="criterion of importance (default activation)")
-    parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a run")
+    parser.add_argument("--batch-size", type=positive, metavar="N", help="samples in a batch")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     verbose_argument(parser)
     parser.add_argument("--html", metavar="FILE", help="write the comparison as one HTML page")
