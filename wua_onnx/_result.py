@@ -15,6 +15,7 @@ from wua_onnx._audit_json import SCHEMA_VERSION, read_audit
 from wua_onnx._files import write_text
 from wua_onnx._json import json_text
 from wua_onnx._layer_audit import LayerAudit, LiveLayer
+from wua_onnx._text import share_text
 from wua_onnx.cost import CostReport
 from wua_onnx.errors import WuaError
 from wua_onnx.model import dims as d
@@ -225,7 +226,7 @@ class Audit:
         return render_inline(self._data)
 
     def __repr__(self) -> str:
-        used = "no layers" if self.utilization is None else f"utilization {self.utilization:.1%}"
+        used = "no layers" if self.utilization is None else f"utilization {share_text(self.utilization, 1)}"
         return f"<Audit of {self._data['model']['name']!r}: {len(self._data['layers'])} layers, {used}>"
 
 

@@ -1,4 +1,7 @@
-"""Strings that come from a model, made safe to show: one line, every character visible, of bounded length."""
+"""Strings that come from a model, made safe to show: one line, every character visible, of bounded length.
+
+And how a share is written within a sentence.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,11 @@ def innermost(path: str, fits: Callable[[str], bool]) -> str:
     """Return the longest end of a path of modules that fits, behind `…`; empty where not even the last part does."""
     ends = (f"…{path[place + 1 :]}" for place, sign in enumerate(path) if sign in "./")
     return next((end for end in ends if len(end) > 1 and fits(end)), "")
+
+
+def share_text(share: float, digits: int = 0) -> str:
+    """Return a share of 1 within a sentence: `53 %`, set with a space as in every other figure."""
+    return f"{100 * share:.{digits}f} %"
 
 
 def _escaped(text: str) -> str:

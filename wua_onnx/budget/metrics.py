@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wua_onnx._text import visible
+from wua_onnx._text import share_text, visible
 from wua_onnx.budget.registry import Figure, Json, metric
 from wua_onnx.report import numbers as n
 
@@ -179,7 +179,7 @@ def _largest(rows: Sequence[Json], name: str, key: str) -> str:
     if not known or len(known) < len(values) or sum(known) <= 0:
         return ""
     index = known.index(max(known))
-    return f"{visible(rows[index][name], 60)} {known[index] / sum(known):.0%}".replace("%", " %")
+    return f"{visible(rows[index][name], 60)} {share_text(known[index] / sum(known))}"
 
 
 def _most_redundant(audit: Json) -> tuple[str, float | None]:

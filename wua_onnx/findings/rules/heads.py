@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wua_onnx._text import share_text
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
 
 # The cosine between what two heads do; between heads with random weights it is near 0.
@@ -21,7 +22,8 @@ def redundant_heads(evidence: Evidence) -> Iterator[Finding]:
         if not same and not idle:
             continue
         told = [f"heads {_listed(same)} do the same as another (cosine above {SAME:.2f})"] if same else []
-        told += [f"heads {_listed(idle)} have less than {IDLE:.0%} of an equal share of the importance"] if idle else []
+        if idle:
+            told.append(f"heads {_listed(idle)} have less than {share_text(IDLE)} of an equal share of the importance")
         yield Finding(
             rule="redundant-heads",
             severity="medium",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from wua_onnx._text import share_text
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
 
 _NOT_AT_ALL = "its weights are not in the totals of criteria that need activations; look at magnitude instead"
@@ -44,9 +45,9 @@ def few_samples(evidence: Evidence) -> Iterator[Finding]:
             rule="few-samples",
             severity="low",
             where=name,
-            evidence=f"the standard error of its neurons' mean activations is {worst:.0%} of them after "
-            f"{evidence.samples:,} samples; above {_UNCERTAIN:.0%} in {len(uncertain)} of {len(errors)} layers",
-            action=f"record about {needed:,} samples to bring it to {_UNCERTAIN:.0%}",
+            evidence=f"the standard error of its neurons' mean activations is {share_text(worst)} of them after "
+            f"{evidence.samples:,} samples; above {share_text(_UNCERTAIN)} in {len(uncertain)} of {len(errors)} layers",
+            action=f"record about {needed:,} samples to bring it to {share_text(_UNCERTAIN)}",
             confidence="measured",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from wua_onnx._text import share_text
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
 
 REDUNDANT_LAYER = 0.60
@@ -54,7 +55,7 @@ def model_utilization(evidence: Evidence) -> Iterator[Finding]:
             rule="model-utilization",
             severity="high",
             where="the whole model",
-            evidence=f"utilization {used:.1%} (untrained: {untrained:.1%}), "
+            evidence=f"utilization {share_text(used, 1)} (untrained: {share_text(untrained, 1)}), "
             f"effective weights {totals['effective_weights']:,.0f} of {totals['weights']:,}",
             action="try a smaller architecture, retrain, and compare the quality",
             params=int(totals["weights"] * (1 - used / untrained)),
@@ -71,8 +72,8 @@ def sparse_layer(evidence: Evidence) -> Iterator[Finding]:
                 rule="sparse-layer",
                 severity="medium",
                 where=layer["name"],
-                evidence=f"{share:.0%} of its weights have less than 1 % of the 99.9th percentile of importance "
-                f"(untrained: {untrained:.0%})",
+                evidence=f"{share_text(share)} of its weights have less than 1 % of the 99.9th percentile of "
+                f"importance (untrained: {share_text(untrained)})",
                 action="prune them, fine-tune, and compare the quality",
                 params=int((share - untrained) * layer["weights"]),
             )
