@@ -40,6 +40,7 @@ from ._torch_run import (
 )
 from ._torch_script import unscripted
 from ._torch_tensors import computing, refuse_without_values, tensors
+from ._torch_unused import unused_parameters
 from ._trace import Parameters, tie
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 # The exporter writes opset 18 and converts that to 20, its default; every onnxruntime from 1.24 on runs it.
 OPSET = 20
 _COMPARED = 2  # samples
+_FUNCTIONAL = "program"  # under which a model has the program that it was written from; goes into no file
 # What torch.compile and data parallelism put around a module, and the attribute that holds it.
 _AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
@@ -125,7 +127,7 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes, ba
             subject = dataclasses.replace(subject, module=made)
         found = export(subject, block, stated, partial(_to_onnx, where=where))
     name_dimensions(found.model, stated, batch_axis)
-    return _finished(found.program, found.model, found.run, found.cautions, module)
+    return _finished(found.program, found.model, found.run, found.cautions, where, module)
 
 
 def _from_program(program: ExportedProgram, X: Any, where: str, batch_axis: int) -> Draft:
@@ -149,12 +151,12 @@ def _from_program(program: ExportedProgram, X: Any, where: str, batch_axis: int)
         unchecked = ("nothing to compare outputs on: the program has no example",)
         model = _to_onnx(program, where)
         name_dimensions(model, {}, batch_axis)
-        return _finished(program, model, None, unchecked)
+        return _finished(program, model, None, unchecked, where)
     with converting(on(where, args, kwargs), "a program that accepts X"), computing():
         outputs = program.module()(*args, **kwargs)
     model = _to_onnx(program, where)
     name_dimensions(model, {}, batch_axis)
-    return _finished(program, model, Run(args=args, kwargs=kwargs, outputs=outputs), ())
+    return _finished(program, model, Run(args=args, kwargs=kwargs, outputs=outputs), (), where)
 
 
 def _take_as_traced(block: Block, program: ExportedProgram, axis: int) -> Block:
@@ -182,6 +184,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
         )
     assert exported is not None
     fold_weights(exported.model)
+    exported.model.meta[_FUNCTIONAL] = exported.exported_program
     return exported.model
 
 
@@ -190,6 +193,7 @@ def _finished(
     model: ir.Model,
     run: Run | None,
     cautions: tuple[str, ...],
+    where: str,
     module: torch.nn.Module | None = None,
 ) -> Draft:
     """Return the draft, with the author's names in the model."""
@@ -199,6 +203,7 @@ def _finished(
         name_inputs(model, keys_of(run))
     shorten_lines(model)
     parameters = _parameters(program, module)
+    cautions += unused_parameters(model.meta.pop(_FUNCTIONAL), parameters, where)
     tie(model)
     layers = name_parameters(
         model,
