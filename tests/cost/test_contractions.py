@@ -123,6 +123,7 @@ EINSUMS: list[tuple[str, tuple[tuple[int, ...], ...], str]] = [
     ("...ij,...jk->...ik", ((2, 3, 5), (2, 5, 7)), "macs"),
     ("ij,jk->k", ((2, 3), (3, 5)), "macs"),
     ("b...d,bd", ((2, 3, 5, 7), (2, 7)), "macs"),
+    ("bij,bjd->bid", ((2, 3, 1), (2, 1, 5)), "macs"),  # attention to one key: summed, though over one product
 ]
 
 
