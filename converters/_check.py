@@ -18,7 +18,7 @@ from wua_onnx.errors import ConversionError, RunError, WuaError
 from wua_onnx.model.load import skeleton_of
 from wua_onnx.model.scopes import module_name, module_path
 
-from ._tolerance import ROUNDINGS, gap, narrowest, precision_of, steps
+from ._tolerance import ROUNDINGS, TOLERANCE, gap, narrowest, precision_of, steps
 from ._upcast import upcast
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -36,6 +36,7 @@ class Example:
             which they ran; only called to find the layer that goes wrong.
         wide: computes the outputs in another way, in float32 or by other kernels, where the framework was given a model
             in a narrower type: what tells how far it rounds.
+        again: computes the outputs once more, as before; only called to find out whether the model is random.
         narrow: float16 or bfloat16, where the framework computes in it and the model does not.
         sizes: the name and the shape of what each layer makes, by its path, in the framework; None for an axis as
             long as the batch.
@@ -45,6 +46,7 @@ class Example:
     outputs: tuple[Array, ...]
     layers: Callable[[], Layers] | None = None
     wide: Callable[[], tuple[Array, ...]] | None = None
+    again: Callable[[], tuple[Array, ...]] | None = None
     narrow: ir.DataType | None = None
     sizes: Mapping[str, tuple[str, tuple[int | None, ...]]] = field(default_factory=dict)
 
@@ -104,10 +106,28 @@ def _compared(
             raise ConversionError(
                 f"{where}, output {name!r}: expected the framework's values (largest {off.largest:.6g}) to within "
                 f"{limit:.3g}, got a difference of {off.difference:.6g} from the converted model"
-                f"{_first_diverging(model, proto, folder, example, precision.relative)}"
+                f"{_first_diverging(model, proto, folder, example, precision.relative)}{_random(example)}"
             )
         worst = max(worst, off.difference)
     return worst
+
+
+def _random(example: Example) -> str:
+    """Return a sentence on how far two runs of the framework itself are apart; none where they agree."""
+    try:
+        made = () if example.again is None else example.again()
+    except WuaError:
+        return ""
+    pairs = zip(example.outputs, made, strict=False)
+    gaps = [gap(first, second) for first, second in pairs if first.shape == second.shape]
+    off = max((found.difference for found in gaps if found.difference > TOLERANCE * found.largest), default=None)
+    if off is None:
+        return ""
+    return (
+        f". Two runs of the model itself on the same samples differ by {off:.6g}: it draws random numbers or keeps a "
+        "state, so that there is nothing to compare with. To try: convert it without its noise, masks or "
+        "dropout, or with what it draws as an input"
+    )
 
 
 def _check_sizes(path: Path, proto: onnx.ModelProto, folder: Path, example: Example, where: str) -> None:

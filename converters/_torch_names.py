@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
@@ -12,6 +13,9 @@ from wua_onnx.model.scopes import TORCH_SCOPES, module_classes, module_path, sou
 
 from ._base import Module
 from ._trace import Parameters, initializers_of
+
+if TYPE_CHECKING:
+    import torch
 
 _GENERATED = re.compile(r"s\d+")
 _RULE = "pkg.onnxscript.rewriter.rule_name"
@@ -74,6 +78,17 @@ def _layers(paths: Mapping[str, str]) -> dict[str, str]:
         name: owner if owned[owner] == 1 and parameter in _MAIN else f"{owner}.{parameter}"
         for name, (owner, parameter) in weights.items()
         if owner
+    }
+
+
+def first_paths(module: torch.nn.Module) -> dict[str, str]:
+    """Return the path of each parameter that `named_modules()` gives, by the other paths that lead to its module."""
+    first = {id(part): path for path, part in module.named_modules()}
+    return {
+        f"{path}.{name}": f"{first[id(part)]}.{name}"
+        for path, part in module.named_modules(remove_duplicate=False)
+        if first[id(part)] != path
+        for name, _ in part.named_parameters(recurse=False)
     }
 
 

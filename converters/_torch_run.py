@@ -215,6 +215,17 @@ def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, 
     return list(made.items())
 
 
+def outputs_again(module: torch.nn.Module, run: Run) -> tuple[Any, ...]:
+    """Return the tensors that the module makes of the arguments of the run this time."""
+    import torch
+    from torch.utils import _pytree as pytree
+
+    args, kwargs = copy.deepcopy((run.args, dict(run.kwargs)))
+    with converting("the module once more", "one that computes"), evaluating(module), computing():
+        outputs = module(*args, **kwargs)
+    return tuple(as_array(leaf) for leaf in pytree.tree_leaves(outputs) if isinstance(leaf, torch.Tensor))
+
+
 def outputs_in_float32(module: torch.nn.Module, run: Run) -> tuple[Any, ...]:
     """Return the tensors that a copy of the module in float32 makes of the arguments of the run."""
     import torch
@@ -235,14 +246,3 @@ def is_narrow(module: torch.nn.Module) -> bool:
     import torch
 
     return any(parameter.dtype in (torch.float16, torch.bfloat16) for parameter in module.parameters())
-
-
-def first_paths(module: torch.nn.Module) -> dict[str, str]:
-    """Return the path of each parameter that `named_modules()` gives, by the other paths that lead to its module."""
-    first = {id(part): path for path, part in module.named_modules()}
-    return {
-        f"{path}.{name}": f"{first[id(part)]}.{name}"
-        for path, part in module.named_modules(remove_duplicate=False)
-        if first[id(part)] != path
-        for name, _ in part.named_parameters(recurse=False)
-    }

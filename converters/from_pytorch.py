@@ -25,16 +25,16 @@ from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_fold import fold_weights
 from ._torch_lines import shorten_lines
-from ._torch_names import modules_of, name_dimensions, name_inputs, name_parameters
+from ._torch_names import first_paths, modules_of, name_dimensions, name_inputs, name_parameters
 from ._torch_recurrent import free_steps, unrolled_projections
 from ._torch_run import (
     Run,
     Subject,
     evaluating,
-    first_paths,
     is_narrow,
     keys_of,
     on,
+    outputs_again,
     outputs_in_float32,
     outputs_of_modules,
 )
@@ -244,4 +244,5 @@ def _example(model: ir.Model, run: Run, module: torch.nn.Module | None) -> Examp
     feeds = dict(zip(names, map(as_array, fed), strict=True))
     layers = None if module is None else partial(outputs_of_modules, module, (run.args, run.kwargs))
     wide = partial(outputs_in_float32, module, run) if module is not None and is_narrow(module) else None
-    return Example(feeds=feeds, outputs=tuple(map(as_array, made)), layers=layers, wide=wide)
+    again = None if module is None else partial(outputs_again, module, run)
+    return Example(feeds=feeds, outputs=tuple(map(as_array, made)), layers=layers, wide=wide, again=again)

@@ -86,8 +86,10 @@ def test_x_that_does_not_fit(tmp_path: Path, X: Any, message: str) -> None:
 
 
 def test_random_numbers_are_found_out(tmp_path: Path) -> None:
-    with pytest.raises(ConversionError, match="The first layer that differs is 'what'"):
+    with pytest.raises(ConversionError, match="The first layer that differs is 'what'") as caught:
         to_onnx(Doing(lambda x: x + torch.randn_like(x)), tmp_path / "m.onnx", samples(4, 5))
+    assert "Two runs of the model itself on the same samples differ by" in str(caught.value)
+    assert "it draws random numbers" in str(caught.value)
 
 
 @pytest.mark.parametrize("size", [1, 9, 100])
