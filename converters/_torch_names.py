@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
@@ -90,6 +90,26 @@ def first_paths(module: torch.nn.Module) -> dict[str, str]:
         if first[id(part)] != path
         for name, _ in part.named_parameters(recurse=False)
     }
+
+
+def keras_variables(model: Any, around: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the variables of a Keras model with their paths in it, those of models inside of it first.
+
+    Keras itself leaves out of a path the names of models that were built by themselves.
+
+    Args:
+        model: a Keras model.
+        around: the path of the model, with a slash at its end.
+    """
+    inside: set[int] = set()
+    for layer in getattr(model, "layers", ()):
+        if isinstance(getattr(layer, "layers", None), list):
+            inside.update(map(id, layer.weights))
+            yield from keras_variables(layer, f"{around}{layer.name}/")
+    for variable in model.weights:
+        if id(variable) not in inside:
+            _, found, path = f"/{variable.path}".partition(f"/{model.name}/")
+            yield around + (path if found else variable.path), variable
 
 
 def modules_of(model: ir.Model, classes: Mapping[str, str]) -> dict[str, Module]:

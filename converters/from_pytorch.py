@@ -25,7 +25,7 @@ from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_fold import fold_weights
 from ._torch_lines import shorten_lines
-from ._torch_names import first_paths, modules_of, name_dimensions, name_inputs, name_parameters
+from ._torch_names import first_paths, keras_variables, modules_of, name_dimensions, name_inputs, name_parameters
 from ._torch_recurrent import free_steps, unrolled_projections
 from ._torch_run import (
     Run,
@@ -230,8 +230,7 @@ def _parameters(program: ExportedProgram, module: torch.nn.Module | None) -> Map
     variables = getattr(module, "weights", None)
     if module is None or not (isinstance(variables, list) and all(hasattr(v, "path") for v in variables)):
         return dict(program.state_dict)
-    model_name = str(getattr(module, "name", ""))
-    return {variable.path.removeprefix(f"{model_name}/"): variable.value for variable in variables}
+    return {path: variable.value for path, variable in keras_variables(module)}
 
 
 def _example(model: ir.Model, run: Run, module: torch.nn.Module | None) -> Example:

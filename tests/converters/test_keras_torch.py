@@ -54,6 +54,23 @@ show(sequential((7, 5), layers.LSTM(3, name="it")), S)
     ]
 
 
+def test_layers_of_models_that_were_built_before_they_were_put_into_another(tmp_path: Path) -> None:
+    """Keras's own path of the kernel of `deep` is `deep/kernel`."""
+    code = """
+def functional(name, *parts):
+    x = y = keras.Input((5,))
+    for part in parts:
+        y = part(y)
+    return keras.Model(x, y, name=name)
+
+middle = functional("middle", layers.Dense(5, name="deep"), layers.BatchNormalization(name="norm"))
+built = keras.Sequential([keras.Input((5,)), layers.Dense(5, name="inner")], name="built")
+outer = functional("outer", layers.Dense(5, name="first"), middle)
+show(functional("net", outer, built, layers.Dense(3, name="last")), X)
+"""
+    assert on_torch(code, tmp_path) == ["pytorch built/inner last outer/first outer/middle/deep True"]
+
+
 def test_what_pytorch_would_lose_is_rebuilt(tmp_path: Path) -> None:
     """Several inputs; no data; half precision; what PyTorch's exporter refuses, here since X does not fit."""
     code = """
