@@ -66,8 +66,8 @@ def analyze(
         criterion: the criterion of importance, or several; the first is the one totals and findings rest on.
         activation: "post" reads neurons after their activation function, "pre" at the layer's own output.
         compute_activations: False leaves X to bind dimensions and records nothing.
-        batch_size: samples in a batch; the model's own where it is fixed, else as many as have room for their activations
-            in `memory`, 256 at most.
+        batch_size: samples in a batch; the model's own where it is fixed, else as many as have room for their
+            activations in `memory`, 256 at most.
         device: "cpu" or "cuda".
         recording: a recording made before with `Recorder`, or the file it was saved to, instead of X.
         statistics: what to record of each neuron beside mean |a|: "square", "firing", "range", "histogram",
