@@ -68,6 +68,6 @@ def test_experts_are_chosen_in_one_product_meanwhile(tmp_path: Path) -> None:
 
 def test_a_configuration_that_is_a_dict_is_left_alone(tmp_path: Path) -> None:
     module = nn.Linear(3, 5)
-    module.config = {"use_cache": True}  # type: ignore[assignment]
+    module.config = {"use_cache": True}  # type: ignore[assignment] # modules of Hugging Face have one
     to_onnx(module, tmp_path / "m.onnx", SAMPLES)
     assert module.config == {"use_cache": True}
