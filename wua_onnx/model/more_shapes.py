@@ -93,6 +93,7 @@ def _register_others() -> None:
     functions["com.microsoft", "QuantizeLinear"] = _like_first_typed_by(2)
     functions["com.microsoft", "DequantizeLinear"] = _like_first_typed_by(1)
     functions |= {("com.microsoft", op): _n_columns for op in _MICROSOFT_N_COLUMNS}
+    functions["com.microsoft", "GatherBlockQuantized"] = _gathered_blocks
     for op, twin in _MICROSOFT_LIKE.items():
         functions["com.microsoft", op] = _then_float(registry.get("", twin, version=13))
     for (domain, op), function in functions.items():
@@ -166,6 +167,22 @@ def _n_columns(ctx: Any, node: ir.Node) -> None:
         ctx.set_shape_and_dtype(
             node.outputs[0], ir.Shape([*first.shape[:-1], node.attributes["N"].as_int()]), first.dtype
         )
+
+
+def _gathered_blocks(ctx: Any, node: ir.Node) -> None:
+    """As Gather; several elements are packed in one of the last axis where they are bytes."""
+    table, indices, scales = (*node.inputs, None, None, None)[:3]
+    if table is None or table.shape is None or indices is None or indices.shape is None or scales is None:
+        return
+    attributes, dims = node.attributes, list[Any](table.shape)
+    bits = attributes["bits"].as_int() if "bits" in attributes else 4
+    if table.dtype is ir.DataType.UINT8 and dims and bits in (2, 4, 8):
+        dims[-1] = dims[-1] * (8 // bits)
+    axis = attributes["gather_axis"].as_int() if "gather_axis" in attributes else 0
+    if -len(dims) <= axis < len(dims):
+        axis %= len(dims)
+        dims[axis : axis + 1] = indices.shape
+        ctx.set_shape_and_dtype(node.outputs[0], ir.Shape(dims), scales.dtype)
 
 
 def _flags_like_first(ctx: Any, node: ir.Node) -> None:
