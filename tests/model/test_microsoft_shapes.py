@@ -55,14 +55,16 @@ def test_operators_that_run_on_a_gpu_only() -> None:
     assert inferred(model_of("MatMulNBitsMlp", [(2, 3, 32)], {"K": 32, "N": 7})) == (2, 3, 7)
 
 
-@pytest.mark.parametrize(("kind", "bits", "axis"), [("UINT4", 4, 0), ("UINT8", 4, 0), ("UINT8", 8, 0), ("UINT4", 4, -1)])
+@pytest.mark.parametrize(
+    ("kind", "bits", "axis"), [("UINT4", 4, 0), ("UINT8", 4, 0), ("UINT8", 8, 0), ("UINT4", 4, -1)]
+)
 def test_rows_of_a_quantized_table_are_those_that_onnxruntime_gathers(kind: str, bits: int, axis: int) -> None:
     rows, columns = 32, 64
     stored = (rows, columns * bits // 8 if kind == "UINT8" else columns)
     blocks = {0: (rows, columns // 16), -1: (rows // 16, columns)}[axis]
     numbers = [helper.make_tensor("table", TensorProto.DataType.Value(kind), stored, [1] * (stored[0] * stored[1]))]
     numbers += [helper.make_tensor("scales", TensorProto.FLOAT, blocks, [1.0] * (blocks[0] * blocks[1]))]
-    settings = {"gather_axis": axis, "quantize_axis": -1 - axis, "block_size": 16, "bits": bits}
+    settings: dict[str, Any] = {"gather_axis": axis, "quantize_axis": -1 - axis, "block_size": 16, "bits": bits}
     node = helper.make_node(
         "GatherBlockQuantized", ["table", "rows", "scales"], ["y"], domain="com.microsoft", **settings
     )
