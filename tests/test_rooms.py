@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Each room may import the rooms above it. What stands directly in wua_onnx/ and is not named here comes last.
 ORDER = [
-    *("errors", "_text", "_files"),
+    *("errors", "_text", "_files", "_frames"),
     "model",
     *("running", "observe"),
     *("cost", "layers", "recording", "importance"),

@@ -7,8 +7,9 @@ from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from wua_onnx._frames import data_frame
 from wua_onnx.cost.peaks import peak
-from wua_onnx.errors import MissingDependency, ShapeError
+from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Call, Dim, apply, once_each, substitute, symbols
 
 if TYPE_CHECKING:
@@ -73,12 +74,8 @@ class Curve(Sequence[Point]):
         Raises:
             MissingDependency: pandas is not installed.
         """
-        try:
-            import pandas
-        except ImportError as error:
-            raise MissingDependency("pandas", "pandas", "a data frame") from error
-        index = pandas.Index(self.column("size"), name=self.symbol)
-        return pandas.DataFrame({figure: self.column(figure) for figure in FIGURES}, index=index)
+        frame = data_frame({figure: self.column(figure) for figure in FIGURES}, self.column("size"))
+        return frame.rename_axis(self.symbol)
 
 
 def curve_of(report: CostReport, symbol: str, sizes: Iterable[int], dims: Mapping[str, int]) -> Curve:

@@ -7,7 +7,7 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from wua_onnx.errors import MissingDependency
+from wua_onnx._frames import data_frame
 from wua_onnx.report.cost_tables import cell
 from wua_onnx.report.numbers import number
 
@@ -18,11 +18,7 @@ def comparison_frame(comparison: Mapping[str, Any]) -> Any:
     Raises:
         MissingDependency: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingDependency("pandas", "pandas", "a data frame") from error
-    return pandas.DataFrame(_rows(comparison))
+    return data_frame(_rows(comparison))
 
 
 def comparison_csv(comparison: Mapping[str, Any]) -> str:

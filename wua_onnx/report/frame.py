@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from wua_onnx.errors import MissingDependency
+from wua_onnx._frames import data_frame
 from wua_onnx.report.numbers import number
 
 _METRICS = ("effective", "utilization", "redundancy", "gini", "entropy", "normalized_entropy")
@@ -17,11 +17,7 @@ def layers_frame(audit: Mapping[str, Any]) -> Any:
     Raises:
         MissingDependency: pandas is not installed.
     """
-    try:
-        import pandas
-    except ImportError as error:
-        raise MissingDependency("pandas", "pandas", "a data frame") from error
-    return pandas.DataFrame([_row(layer) for layer in audit["layers"]])
+    return data_frame([_row(layer) for layer in audit["layers"]])
 
 
 def _row(layer: Mapping[str, Any]) -> dict[str, Any]:
