@@ -16,6 +16,7 @@ from wua_onnx.errors import ConversionError
 from ._factory import Recipe, build
 from ._kinds import Kind, kind_of
 from ._quiet import telling
+from ._triton import triton_unless_fatal
 
 if TYPE_CHECKING:
     from ._base import Converted as Converted
@@ -71,7 +72,7 @@ def to_onnx(
     """
     recipe = model if isinstance(model, Recipe) else Recipe(model)
     recipe = replace(recipe, factory=factory or recipe.factory, signature=signature or recipe.signature)
-    with telling(progress, verbose):
+    with telling(progress, verbose), triton_unless_fatal():
         draft, where = _draft(recipe, X, dims or {}, batch_axis)
         from ._base import finish
 

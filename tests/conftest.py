@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# The usual build of torch imports Triton late, and Triton crashes where TensorFlow 2.20 or 2.21 has been loaded before.
+with contextlib.suppress(ImportError):
+    importlib.import_module("triton")
 
 # The same examples in every run, however slow the machine is at that moment; to look for others:
 # pytest --hypothesis-profile default --hypothesis-seed 7
