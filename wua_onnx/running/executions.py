@@ -16,9 +16,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.errors import RunError
+from wua_onnx.running.devices import onnxruntime
 from wua_onnx.running.isolated import Child
 from wua_onnx.running.messages import Message
-from wua_onnx.running.session import TIME_LIMIT, Session, providers
+from wua_onnx.running.session import TIME_LIMIT, Session
 
 Array: TypeAlias = np.ndarray[Any, Any]
 Shapes: TypeAlias = tuple[tuple[int, ...], ...]
@@ -66,7 +67,7 @@ def executions(
             tell them all.
         MissingDependency: there is no onnxruntime.
     """
-    providers("cpu")
+    onnxruntime()
     # The folder is made here, so that it goes even where the child is killed.
     with tempfile.TemporaryDirectory(prefix="wua_onnx_", ignore_cleanup_errors=True) as scratch:
         fields = {"do": "observe", "folder": str(folder) if folder is not None else None, "scratch": scratch}

@@ -13,11 +13,12 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx.errors import DeviceError
+from wua_onnx.running.devices import onnxruntime
 from wua_onnx.running.isolated import Child
 from wua_onnx.running.messages import Message
 from wua_onnx.running.peak import Peak, peak
 from wua_onnx.running.profiled_session import opened
-from wua_onnx.running.session import TIME_LIMIT, Session, providers
+from wua_onnx.running.session import TIME_LIMIT, Session
 from wua_onnx.running.timeline import Kernel
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -88,7 +89,7 @@ def measured_peak(*, isolate: bool = False) -> Peak:
 
 def check_device(device: str) -> None:
     """Raise DeviceError unless times of single nodes can be measured on `device`, MissingDependency where none can."""
-    providers("cpu")
+    onnxruntime()
     if device != "cpu":
         raise DeviceError(
             f"profile: expected device 'cpu', got {device!r}: elsewhere the profiler times the start of a kernel, "

@@ -9,45 +9,23 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from wua_onnx.errors import DeviceError, MissingDependency, RunError, WuaError
+from wua_onnx.errors import DeviceError, RunError, WuaError
 from wua_onnx.model.limits import clean
 from wua_onnx.running.binding import Binding, can_bind
+from wua_onnx.running.devices import check_computes, onnxruntime, providers
 from wua_onnx.running.overdue import OVERDUE
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
-_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 _FOLDER_OPTION = "session.model_external_initializers_file_folder_path"
 _ERRORS_ONLY = 3
 _LOCATION = re.compile(
     r"\S+\.(?:h|cc|cpp|cu|cuh|hpp):\d+ [^()]{1,500}\([^()]{0,500}\)(?: const)? "
 )  # file, line, function
+_CUDA = re.compile(
+    r"(?:CUDA|CUDNN|CUBLAS\w*|CUFFT) failure \d+: [^;]{1,300}"
+)  # what follows is for who wrote onnxruntime
 TIME_LIMIT = 600.0  # seconds for one run
-
-
-def _onnxruntime() -> Any:
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise MissingDependency("onnxruntime", "cpu", "running a model") from error
-    return onnxruntime
-
-
-def providers(device: str) -> list[str]:
-    """Return onnxruntime's execution providers for `device`, "cpu" or "cuda".
-
-    Raises:
-        DeviceError: `device` is unknown, or this installation of onnxruntime cannot use it.
-    """
-    if device not in _PROVIDERS:
-        raise DeviceError(f"device: expected one of {', '.join(_PROVIDERS)}, got {device!r}")
-    available = _onnxruntime().get_available_providers()
-    if _PROVIDERS[device] not in available:
-        raise DeviceError(
-            f"device={device!r}: expected {_PROVIDERS[device]}, got an onnxruntime with {', '.join(available)} only. "
-            "It needs an NVIDIA GPU and: pip uninstall onnxruntime && pip install 'wua-onnx[gpu]'"
-        )
-    return [_PROVIDERS[device]] if device == "cpu" else [_PROVIDERS[device], _PROVIDERS["cpu"]]
 
 
 class Session:
@@ -76,7 +54,7 @@ class Session:
         bound: bool | None = None,
     ) -> None:
         self.limit = limit
-        runtime = _onnxruntime()
+        runtime = onnxruntime()
         wanted = providers(device)
         options = runtime.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY + 1
@@ -87,14 +65,13 @@ class Session:
         if folder is not None:
             options.add_session_config_entry(_FOLDER_OPTION, str(folder))
         self._configure(runtime, options)
-        try:
-            self._session = runtime.InferenceSession(model, options, providers=wanted)
+        try:  # without fallback: what a device refuses is not run on another one without a word
+            self._session = runtime.InferenceSession(model, options, providers=wanted, enable_fallback=0)
         except Exception as error:  # onnxruntime raises kinds of its own
+            if device != "cpu" and isinstance(error, RuntimeError):  # what providers raise; of a model it says more
+                raise DeviceError(f"device={device!r}: onnxruntime cannot use it: {_short(error)}") from error
             raise RunError(f"onnxruntime cannot load the model: {_short(error)}") from error
-        if device != "cpu" and _PROVIDERS[device] not in self._session.get_providers():
-            raise DeviceError(
-                f"device={device!r}: expected {_PROVIDERS[device]}, got an onnxruntime that fell back to CPU"
-            )
+        check_computes(self._session, device)
         self.outputs: tuple[str, ...] = tuple(output.name for output in self._session.get_outputs())
         bound = device != "cpu" if bound is None else bound
         self._binding = Binding(runtime, self._session, device) if bound and can_bind(self._session) else None
@@ -113,7 +90,7 @@ class Session:
             RunError: the run failed, or took longer than the limit.
         """
         names = list(outputs if outputs is not None else self.outputs)
-        options = _onnxruntime().RunOptions()
+        options = onnxruntime().RunOptions()
         options.log_severity_level = _ERRORS_ONLY + 1
         try:
             with OVERDUE.after(self.limit, options):
@@ -136,5 +113,8 @@ class Session:
 def _short(error: Exception) -> str:
     """Return onnxruntime's message without its C++ locations."""
     text = str(error).replace("\n", " ")
+    failure = _CUDA.search(text)
+    if failure is not None:
+        return clean(failure[0].strip())
     text = text.split("Status Message: ")[-1].removeprefix("[ONNXRuntimeError] : ")
     return clean(_LOCATION.sub("", text))
