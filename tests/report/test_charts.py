@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
 from xml.etree import ElementTree
@@ -13,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.steps import steps
 from wua_onnx.model.dim_json import to_json
 from wua_onnx.model.dims import Dim, substitute, symbol
 from wua_onnx.report.charts_cost import cost_figures, layers_holding_most
@@ -275,21 +275,21 @@ def test_the_page_has_every_figure_with_its_table_and_one_measure_chosen() -> No
     assert "1 of 4 layers holds 80\u00a0% of the MACs." in html
 
 
-def test_ten_thousand_modules_stay_small_and_quick() -> None:
+def test_ten_thousand_modules_stay_small_and_take_steps_linear_in_their_number() -> None:
     audit = digits()
-    rows = []
+    rows: list[dict[str, Any]] = []
     for block in range(500):
         rows.append(module(f"block.{block}", 1, 20, 20_000 + 19 * block, params=block))
         rows += [module(f"block.{block}.{i}", 2, 1, 1_000 + block) for i in range(19)]
     audit["cost"]["by_module"] = rows
-    start = time.process_time()
+    taken = steps(lambda: list(drawings(audit)))
     size = sum(map(len, drawings(audit)))
     found = structure_of(audit["cost"])
     assert found is not None
     assert size < 250_000
     assert (len(found.lines), found.left_out) == (150, 350)
     assert len(list(lines(found.lines))) <= 400
-    assert time.process_time() - start < 5
+    assert taken < 1_000 * len(rows)
 
 
 def test_many_modules_of_one_size_are_drawn_each() -> None:

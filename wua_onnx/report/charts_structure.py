@@ -103,7 +103,8 @@ class _Tree:
         self.deepest = self._deepest(roots)
         self.open = len(self.runs(roots)) <= _OPEN
         sizes = lengths([row["macs"] for row in cost["by_module"]], cost)
-        self.shares = sizes and [size / (sum(sizes[root.index] for root in roots) or 1) for size in sizes]
+        whole = sum(sizes[root.index] for root in roots) if sizes else 0
+        self.shares = sizes and [size / (whole or 1) for size in sizes]
 
     def _kind(self, branch: Branch) -> int:
         """Number the modules by what they are made of: the same number is the same nodes, costs and insides."""
