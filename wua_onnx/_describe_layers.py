@@ -54,7 +54,7 @@ def describe_layers(
     def describe(name: str) -> Json:
         layer = layers.by_name[name]
         # The steps of a recurrent layer may read one product.
-        nodes = {use.node.node: use.node for use in layer.uses}
+        nodes = {node.node: node for use in layer.uses for node in use.operators}
         known = [_share(by_node[node], view, layer) for node, view in nodes.items() if node in by_node]
         macs = to_json(total(known)) if len(known) == len(nodes) else None
         return {**_head(layer, modules), "macs": macs, **_scored(layer, statistics.get(name, ()), criteria, shared)}
@@ -98,7 +98,7 @@ def _head(layer: Layer, modules: Mapping[str, Mapping[str, str]] = MappingProxyT
         "name": layer.name,
         "kind": layer.kind,
         "op": layer.uses[0].node.op_type,
-        "nodes": list(dict.fromkeys(use.node.name for use in layer.uses)),
+        "nodes": list(dict.fromkeys(node.name for use in layer.uses for node in use.operators)),
         **_authored(layer.uses[0].node, modules),
         "uses": len(layer.uses),
         "weight": clean(layer.weight_name),

@@ -51,6 +51,21 @@ def test_indices_flags_and_unread_initializers_are_no_parameters() -> None:
     assert (report.params, dict(report.weight_bytes_by_dtype)) == (15, {"FLOAT": 60})
 
 
+@pytest.mark.parametrize(("to", "parameters"), [(TensorProto.INT64, 2), (FLOAT, 5)], ids=["sizes", "weights"])
+def test_whole_numbers_that_become_the_sizes_of_a_shape_are_no_parameters(to: int, parameters: int) -> None:
+    """TensorFlow's shapes are int32, some of their sizes fixed; what is made real numbers may be a quantized weight."""
+    nodes = [
+        node("Concat", ["fixed", "other"], ["sizes"], axis=0),
+        node("Cast", ["sizes"], ["cast"], to=to),
+        node("Add", ["cast", "cast"], ["y"]),
+        node("Add", ["x", "w"], ["z"]),
+    ]
+    weights = [weight("fixed", 3, dtype=TensorProto.INT32), weight("w", 2)]
+    inputs = [value("other", (1,), TensorProto.INT32), value("x", (2,))]
+    report = counted(nodes, inputs, [value("y", None, to), value("z", None)], weights)
+    assert report.params == parameters
+
+
 def test_a_shared_parameter_counts_once_and_is_named() -> None:
     nodes = [
         node("MatMul", ["x", "tied"], ["a"]),

@@ -95,6 +95,7 @@ def check(proto: onnx.ModelProto, weights: list[Array], states: Array) -> None:
     audit = wua.analyze(proto, {name: x})
     found = sorted(find_layers(load(proto)).by_name.items(), key=lambda item: (item[1].shape[0], item[1].shape[2]))
     assert [layer.shape for _, layer in found] == [weight.shape for weight in weights]
+    assert sum(layer.macs for layer in audit.layers.values()) == audit.cost.macs
     mean = np.abs(states).mean((0, 1))
     for (layer_name, layer), weight in zip(found, weights, strict=True):
         assert layer.kind == "recurrent"

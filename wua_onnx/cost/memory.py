@@ -17,6 +17,9 @@ VIEWS = frozenset({"Reshape", "Squeeze", "Unsqueeze", "Flatten", "Identity", "Dr
 SHAPES = frozenset({"Shape", "Size"})
 # Index dtypes and flags hold no learned values.
 _NOT_LEARNED = frozenset({ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.STRING, ir.DataType.UNDEFINED})
+# What gathers the sizes of a shape.
+_GATHERING = frozenset({"Concat", "Identity", "Squeeze", "Unsqueeze"})
+_MOST_SIZES = 64  # in a shape
 # They read as many elements of their first input as they write.
 _ROWS = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})
 
@@ -61,7 +64,8 @@ def parameter_values(model: Model) -> list[ir.Value]:
     """Return the values that hold parameters, in file order, those of graphs inside nodes last.
 
     Parameters are the initializers and Constant tensors of at least one dimension that some node reads and whose
-    element type can hold learned values (not int64, bool or string, which hold shapes, indices and masks).
+    element type can hold learned values (not int64, bool or string, which hold shapes, indices and masks; nor int32
+    where it becomes int64).
     """
     graphs: list[ir.Graph] = [model.ir_model.graph]
     found: dict[ir.Value, None] = {}
@@ -89,7 +93,25 @@ def is_parameter(value: ir.Value) -> bool:
     tensor = value.const_value
     if tensor is None or tensor.dtype in _NOT_LEARNED or len(tensor.shape) == 0:
         return False
-    return bool(value.uses())
+    return bool(value.uses()) and not (tensor.dtype == ir.DataType.INT32 and _is_of_a_shape(value, tensor.size))
+
+
+def _is_of_a_shape(value: ir.Value, elements: int) -> bool:
+    """Return whether whole numbers only become int64, put beside others: sizes of shapes, as TensorFlow writes them."""
+    pending, seen = [value], {value}
+    while pending:
+        latest = pending.pop()
+        if latest.is_graph_output():
+            return False
+        for node in (use.node for use in latest.uses()):
+            kind = node.attributes.get("to")
+            if node.op_type == "Cast" and kind is not None and kind.value == ir.DataType.INT64:
+                continue
+            if node.op_type not in _GATHERING or node.domain or elements > _MOST_SIZES or len(seen) > _MOST_SIZES:
+                return False
+            pending.extend(output for output in node.outputs if output not in seen)
+            seen.update(node.outputs)
+    return True
 
 
 __all__ = ["is_parameter", "moved", "parameter_values", "tensor_bytes", "value_bytes"]

@@ -48,7 +48,8 @@ def freed_by_neurons(layers: Mapping[str, Layer]) -> dict[str, Freed]:
     reading: dict[ir.Node, list[tuple[str, Use]]] = {}
     for name, layer in layers.items():
         for use in layer.uses:
-            reading.setdefault(use.node.node, []).append((name, use))
+            for node in use.operators:
+                reading.setdefault(node.node, []).append((name, use))
     fitting = {name: layer for name, layer in layers.items() if _is_fitting(layer)}
     return {name: _freed(layer, reading, layers) for name, layer in fitting.items()}
 

@@ -1,18 +1,22 @@
-"""Products with a constant that may be a weight of a recurrent cell, and which of the constant's columns they use."""
+"""Products with a constant that may be a weight of a recurrent cell, and which of the constant's columns they use.
+
+A convolution is one, too: its columns are its filters.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.draws import compact
 from wua_onnx.layers.layer import Arrangement, Features, Use
 from wua_onnx.layers.moves import MOVES, Unmoved, moved
 from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.sizes import Sizes
-from wua_onnx.layers.weights import resolve
+from wua_onnx.layers.weights import WeightSource, indices, resolve
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -25,14 +29,16 @@ class GateProduct:
     """A product of features with columns of a constant.
 
     Attributes:
-        use: how a dense layer would use the whole constant.
+        use: how a dense layer, or a convolution, would use the whole constant.
         columns: the numbers of the columns that come out, in their order.
         operand: what is multiplied with them.
+        arrangement: what makes the whole constant (columns, *inside).
     """
 
     use: Use
     columns: Array
     operand: ir.Value
+    arrangement: Arrangement
 
     @property
     def node(self) -> ir.Node:
@@ -50,6 +56,11 @@ class GateProduct:
         return self.root, self.columns.tobytes()
 
     @property
+    def inside(self) -> tuple[int, ...]:
+        """The shape of a column: (in,), of a convolution (in, *kernel)."""
+        return self.arrangement.shape[1:]
+
+    @property
     def axis(self) -> int:
         """The axis of the result along which the columns lie."""
         return self.use.output_axes[0]
@@ -60,8 +71,10 @@ def gate_product(node: NodeView, sizes: Sizes) -> GateProduct | None:
     if len(node.node.inputs) < 2 or len(node.node.outputs) != 1:
         return None
     for use in recognise(node):
-        if isinstance(use, Use) and _is_plain(use) and use.features is not None:
-            return GateProduct(use, np.arange(use.arrangement.shape[1]), use.features.value)
+        if isinstance(use, Use) and use.kind == "convolution":
+            return _of_filters(use)
+        if isinstance(use, Use) and _is_plain(use):
+            return _dense(use, np.arange(use.arrangement.shape[1]))
     return _of_a_part(node, sizes) if (node.domain, node.op_type) in (("", "MatMul"), ("", "Gemm")) else None
 
 
@@ -109,7 +122,65 @@ def _of_a_part(node: NodeView, sizes: Sizes) -> GateProduct | None:
         factor=float(node.attr("alpha", 1.0)),
         features=Features(value=operand, axes=(rank - 1,), spread=lambda features: features.reshape(-1, 1)),
     )
-    return GateProduct(whole, kept.take(0, 1 - across), operand)
+    return _dense(whole, kept.take(0, 1 - across))
+
+
+def _dense(use: Use, columns: Array) -> GateProduct | None:
+    """Return a product with `columns` of a weight that `use` makes (in, out)."""
+    if use.features is None:
+        return None
+    own, (inside, outside) = use.arrangement, use.arrangement.shape
+    inputs = next(
+        count
+        for count in range(len(own.permutation) + 1)
+        if np.prod([own.split[axis] for axis in own.permutation[:count]]) == inside
+    )
+    order = (*own.permutation[inputs:], *own.permutation[:inputs])
+    return GateProduct(use, columns, use.features.value, Arrangement(own.split, order, (outside, inside)))
+
+
+def _of_filters(use: Use) -> GateProduct | None:
+    """Return a convolution with filters of a constant, whole or cut out of it; None for one in groups."""
+    source, features = use.source, use.features
+    plain = use.reads == "after" and use.decode is None and use.factor == 1.0
+    if not plain or features is None or int(use.node.attr("group", 1)) != 1:
+        return None
+    axes = _axes_behind(use)
+    if axes is None:
+        return None
+    outside, *inside = (axis for axis, _ in axes)
+    columns, shape = axes[0][1], _shape(source)
+    whole = (shape[outside], *use.arrangement.shape[1:])
+    order = Arrangement(shape, (outside, *inside), whole)
+    stored = WeightSource(source.root, (), (), shape)
+    return GateProduct(replace(use, source=stored), columns, features.value, order)
+
+
+def _shape(source: WeightSource) -> tuple[int, ...]:
+    """Return the shape of the initializer that holds the elements."""
+    return tuple(dim for dim in source.root.shape or () if isinstance(dim, int))
+
+
+def _axes_behind(use: Use) -> list[tuple[int, Array]] | None:
+    """Return the axes of the initializer in the order in which filters have them, and what is used along each.
+
+    Returns:
+        The numbers of axes, that of the filters first, each with the numbers along it that are in the operand; None
+        where they are not just reordered, or anything but filters is cut out.
+    """
+    shape, filters = _shape(use.source), use.arrangement.shape
+    found: list[tuple[int, int, Array]] = []
+    for axis, size in enumerate(shape):
+        numbers = use.arrangement(indices(use.source, axis, use.node.model))
+        line = compact(numbers)
+        along = [place for place, length in enumerate(line.shape) if length > 1]
+        kept, whole = line.ravel(), np.array_equal(line.ravel(), np.arange(size))
+        place = along[0] if along else len(filters) if whole else 0  # one filter, cut out, varies along nothing
+        if len(along) > 1 or (place and not whole):
+            return None
+        found.append((place, axis, kept))
+    found.sort(key=lambda each: each[:2])
+    return [(axis, kept) for _, axis, kept in found] if found and found[0][0] == 0 else None
 
 
 def moved_from(value: ir.Value) -> ir.Value:

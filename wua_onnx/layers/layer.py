@@ -100,6 +100,7 @@ class Use:
         features: what the weight is multiplied with; None where it cannot be seen.
         parameter: what the operator calls the weight, where it owns several.
         gates: the names along the first axis of a recurrent weight.
+        others: operators that use other gates of the weight in the same step, where `node` uses some of them.
     """
 
     node: NodeView
@@ -121,6 +122,12 @@ class Use:
     features: Features | None = None
     parameter: str | None = None
     gates: tuple[str, ...] = ()
+    others: tuple[NodeView, ...] = ()
+
+    @property
+    def operators(self) -> tuple[NodeView, ...]:
+        """Every operator that uses some of the weight here."""
+        return (self.node, *self.others)
 
     def canonical(self, model: Model) -> Array:
         """Return the weight in canonical order and real units, constant factors of the operator left out."""

@@ -2,11 +2,13 @@
 
 Their weights are used by MatMul or Gemm, but they are those of an LSTM, GRU or RNN: canonical weights are
 (gates, hidden, in) with the gates in the order of ONNX, and the neurons are the hidden units, read in the hidden state
-of each step. What is not recognised stays the dense layers that it is made of.
+of each step. Recurrent convolutions use them by Conv: (gates, filters, in, ...), read at every position. What is not
+recognised stays the dense layers or convolutions that it is made of.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -39,7 +41,7 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
     """
     sizes = Sizes(model, 1)
     found = ((node.node, gate_product(node, sizes)) for node in nodes)
-    products = {node: product for node, product in found if product is not None}
+    products = _repeated({node: product for node, product in found if product is not None}, model)
     if not _may_recur(model, products):
         return {}
     steps, recurrent = _linked(_steps(Graph(model, sizes, products)), model)
@@ -52,6 +54,17 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
     for use in (use for own in uses.values() for use in own):
         result[first[use.node.node]].append(use)
     return result
+
+
+def _repeated(products: Mapping[ir.Node, GateProduct], model: Model) -> dict[ir.Node, GateProduct]:
+    """Return `products` without convolutions that run once: those of a recurrence are in a loop, or share filters."""
+    uses = Counter(product.root for product in products.values())
+    main = model.ir_model.graph
+    return {
+        node: product
+        for node, product in products.items()
+        if product.use.kind == "dense" or uses[product.root] > 1 or node.graph is not main
+    }
 
 
 def _first_of(steps: Sequence[Step], nodes: Sequence[ir.Node]) -> dict[ir.Node, ir.Node]:
@@ -178,41 +191,38 @@ def _by_root(step: Step) -> dict[ir.Value, list[tuple[int, Share]]]:
 def _use(step: Step, shares: Sequence[tuple[int, Share]], parameter: str) -> Use | None:
     """Return the use of one initializer in `step`; None where some of its columns are in no gate."""
     uses = [share.product.use for _, share in shares]
-    first, names = uses[0], GATES[step.cell.op]
-    inside, columns = first.arrangement.shape
+    product, first, names = shares[0][1].product, uses[0], GATES[step.cell.op]
     rows = np.concatenate([share.product.columns[share.columns] for _, share in shares])
-    if not np.array_equal(np.sort(rows), np.arange(columns)) or len({use.factor for use in uses}) > 1:
+    whole = np.array_equal(np.sort(rows), np.arange(product.arrangement.shape[0]))
+    if not whole or len({use.factor for use in uses}) > 1:
         return None
     return replace(
         first,
         kind="recurrent",
-        arrangement=_arrangement(first.arrangement, rows, (len(shares), step.units, inside)),
+        arrangement=_arrangement(product, rows, (len(shares), step.units, *product.inside)),
         neuron_axis=1,
         output=step.output,
         output_axes=(step.axis,),
         reads="output",
-        features=_features(first.features),
+        features=_features(first),
         parameter=parameter,
         gates=tuple(names[gate] for gate, _ in shares),
+        others=tuple({use.node.node: use.node for use in uses if use.node.node is not first.node.node}.values()),
     )
 
 
-def _arrangement(dense: Arrangement, rows: Array, shape: tuple[int, ...]) -> Arrangement:
-    """Return what makes a weight (gates, hidden, in) that `dense` makes (in, out), its columns in the order `rows`."""
-    inputs = next(
-        count
-        for count in range(len(dense.permutation) + 1)
-        if np.prod([dense.split[axis] for axis in dense.permutation[:count]]) == shape[2]
-    )
-    order = (*dense.permutation[inputs:], *dense.permutation[:inputs])
+def _arrangement(product: GateProduct, rows: Array, shape: tuple[int, ...]) -> Arrangement:
+    """Return what makes a weight (gates, hidden, in, ...), the columns of `product` in the order `rows`."""
     in_order = np.array_equal(rows, np.arange(rows.size))
-    return Arrangement(dense.split, order, shape, () if in_order else tuple(rows.tolist()))
+    return replace(product.arrangement, shape=shape, rows=() if in_order else tuple(rows.tolist()))
 
 
-def _features(dense: Features | None) -> Features | None:
-    """Return the same features, spread over (gates, hidden, in)."""
-    return None if dense is None else replace(dense, spread=partial(_spread, dense=dense))
+def _features(use: Use) -> Features | None:
+    """Return the same features, spread over (gates, hidden, in, ...)."""
+    return None if use.features is None else replace(use.features, spread=partial(_spread, use=use))
 
 
-def _spread(features: Array, dense: Features) -> Array:
-    return dense.spread(features)[:, :1].reshape(1, 1, -1)
+def _spread(features: Array, use: Use) -> Array:
+    assert use.features is not None
+    spread = use.features.spread(features)
+    return (spread[:, :1].T if use.kind == "dense" else spread[:1])[np.newaxis]

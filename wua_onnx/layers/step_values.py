@@ -13,21 +13,21 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.draws import Draws, elementwise, line_of
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
 from wua_onnx.layers.loop_weights import starts_of
-from wua_onnx.layers.moves import MOVES, Unmoved, data_inputs, moved
+from wua_onnx.layers.moves import LIMIT, MOVES, Unmoved, data_inputs, moved
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.layers.weights import read, resolve
 from wua_onnx.model.graph import Model
 from wua_onnx.model.node import SMALL, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
-# One array for each draw of random numbers.
-Draws: TypeAlias = tuple[Array, ...]
 
 _DRAWS = 6
-_MOST = 2**20  # elements of a value that is evaluated
+_MOST = 2**20  # elements of a value that is copied; numbers along one axis are views of any size up to `LIMIT`
+_VIEWS = frozenset({"Expand", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 _MOST_DEPTH = 12  # operators between a product and the step, on the side of the input
 _MOST_BEHIND = 48  # values that another gate is computed from
 _SUMS = frozenset({"Add", "Sub", "Sum"})
@@ -59,19 +59,6 @@ def _scanned(node: NodeView) -> Iterator[tuple[ir.Value, tuple[ir.Value, int]]]:
 def is_elementwise(node: NodeView) -> bool:
     """Return whether `node` computes element by element, or only moves elements."""
     return not node.domain and (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in COPIES)
-
-
-def compact(array: Array) -> Array:
-    """Return `array` without the copies that it is broadcast to."""
-    return array[tuple(slice(None) if stride else slice(0, 1) for stride in array.strides)]
-
-
-def _elementwise(node: NodeView, operands: Sequence[Array]) -> Array:
-    """Return the result of an operator, computed once for what is broadcast."""
-    with np.errstate(all="ignore"):
-        result = EVALUATE[node.op_type](node, [compact(operand) for operand in operands])
-    whole = np.broadcast_shapes(*(operand.shape for operand in operands))
-    return np.broadcast_to(np.asarray(result, np.float64), whole)
 
 
 class StepValues:
@@ -123,12 +110,14 @@ class StepValues:
             }
         operands = [self._operand(node, value, depth) for value in node.node.inputs if value is not None]
         try:
-            return {node.node.outputs[0]: tuple(_elementwise(node, draws) for draws in zip(*operands, strict=True))}
+            return {node.node.outputs[0]: tuple(elementwise(node, draws) for draws in zip(*operands, strict=True))}
         except (TypeError, ValueError) as error:
             raise Unmoved(f"{node.where} does not fit its operands") from error
 
     def _moved(self, node: NodeView, output: int, arrays: Sequence[Array]) -> Array:
         numbers = self.graph.sizes.numbers_of(node)
+        if node.op_type not in _VIEWS and sum(array.size for array in arrays) > _MOST:
+            raise Unmoved(f"{node.where} copies more than {_MOST:,} elements")
         if node.op_type == "Gather" and numbers(1) is None:  # the step of a loop: all are alike
             indices = node.input(1)
             rank = len(indices.shape) if indices is not None and indices.shape is not None else 1
@@ -232,18 +221,26 @@ class StepValues:
         return (array,) * _DRAWS
 
     def _state(self, value: ir.Value) -> Draws:
-        """Return random numbers along the last axis, where units lie; 1 for what has one element (a mask, say)."""
+        """Return random numbers along the axis where units lie; 1 for what has one element (a mask, say)."""
         shape = self.graph.sizes.shape(value)
         if shape is None:
             raise Unmoved("the shape of a state is unknown")
-        if not shape or shape[-1] == 1:
+        axis = self._axis_of_units(value, shape)
+        if not shape or shape[axis] == 1:
             return (np.ones(shape),) * _DRAWS
-        self.states[value] = self._drawn(value, len(shape) - 1, shape[-1])
+        self.states[value] = self._drawn(value, axis, shape[axis])
         return self.states[value]
+
+    def _axis_of_units(self, value: ir.Value, shape: tuple[int, ...]) -> int:
+        """Return the axis along which varies what a state is multiplied with, the last where that is not known."""
+        beside = (other for use in value.uses() if use.node.op_type == "Mul" for other in use.node.inputs)
+        lines = [line_of(self.known[other]) for other in beside if other in self.known and other is not value]
+        axes = {line[0] for line in lines if line is not None and line[0] < len(shape)}
+        return axes.pop() if len(axes) == 1 else len(shape) - 1
 
     def _drawn(self, value: ir.Value, axis: int, columns: int) -> Draws:
         shape = self.graph.sizes.shape(value)
-        if shape is None or axis >= len(shape) or np.prod(shape, dtype=np.float64) > _MOST:
+        if shape is None or axis >= len(shape) or np.prod(shape, dtype=np.float64) > LIMIT:
             raise Unmoved("a value is too large to be evaluated, or of unknown shape")
         along = [columns if place == axis else 1 for place in range(len(shape))]
         whole = [columns if place == axis else size for place, size in enumerate(shape)]

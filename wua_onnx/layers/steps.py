@@ -15,10 +15,11 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.cells import GATES, Cell, Points, identify
+from wua_onnx.layers.draws import line_of
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
 from wua_onnx.layers.moves import Unmoved
-from wua_onnx.layers.step_values import Draws, Graph, StepValues, compact, is_elementwise
+from wua_onnx.layers.step_values import Graph, StepValues, is_elementwise
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -114,7 +115,7 @@ class StepSearch:
     def _is_reset(self, product: GateProduct) -> bool:
         """Take a product with what the reset gate leaves of the state; a step has one at most."""
         known = (other for node, other in self._graph.products.items() if node.outputs[0] in self._values.known)
-        square = product.columns.size == product.use.arrangement.shape[0]
+        square = product.inside == (product.columns.size,)
         if self._reset or not square or product.operand not in self._values.known:
             return False
         if product.weight in {other.weight for other in known}:
@@ -137,7 +138,7 @@ class StepSearch:
 
     def _step(self, output: ir.Value) -> Step | None:
         """Return the step that ends with `output`; None where it is no hidden state of a known cell."""
-        along = _line(self._values.known[output])
+        along = line_of(self._values.known[output])
         if along is None:
             return None
         axis, result = along
@@ -187,8 +188,8 @@ class StepSearch:
         for interleaved in (False, True):
             shares = [[s for p in side for s in _shares(p, units, interleaved)] for side in (inputs, hidden)]
             rows = [np.array([self._row(share) for share in side]).reshape(len(side), result.size) for side in shares]
-            states = [line[1] for draws in self._values.states.values() if (line := _line(draws)) is not None]
-            reset = _line(self._values.known[self._reset.operand]) if self._reset in hidden and self._reset else None
+            states = [line[1] for draws in self._values.states.values() if (line := line_of(draws)) is not None]
+            reset = line_of(self._values.known[self._reset.operand]) if self._reset in hidden and self._reset else None
             points = Points(
                 result=result.reshape(-1),
                 inputs=rows[0],
@@ -201,7 +202,7 @@ class StepSearch:
                 yield cell, tuple(shares[0][i] for i in cell.inputs), tuple(shares[1][i] for i in cell.hidden)
 
     def _row(self, share: Share) -> Array:
-        line = _line(self._values.known[share.product.node.outputs[0]])
+        line = line_of(self._values.known[share.product.node.outputs[0]])
         assert line is not None
         return line[1][:, share.columns].reshape(-1)
 
@@ -212,14 +213,3 @@ def _shares(product: GateProduct, units: int, interleaved: bool) -> list[Share]:
     if interleaved:
         return [Share(product, slice(gate, None, gates)) for gate in range(gates)]
     return [Share(product, slice(gate * units, (gate + 1) * units)) for gate in range(gates)]
-
-
-def _line(draws: Draws) -> tuple[int, Array] | None:
-    """Return the axis along which values vary, and the values along it, shape (draws, length); None where not one."""
-    first = compact(draws[0])
-    varying = [axis for axis in range(first.ndim) if first.shape[axis] > 1 and np.ptp(first, axis=axis).max() > 0]
-    if len(varying) != 1:
-        return None
-    axis = varying[0]
-    at = tuple(slice(None) if place == axis else 0 for place in range(first.ndim))
-    return axis, np.array([draw[at] for draw in draws])

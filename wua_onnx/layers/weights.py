@@ -38,6 +38,13 @@ def positions(source: WeightSource, model: Model) -> Array:
     return _through(source, first, model, _MOVES)
 
 
+def indices(source: WeightSource, axis: int, model: Model) -> Array:
+    """Return, for every element of the operand, its index along `axis` of the root; a view where axes only move."""
+    shape = [dim for dim in source.root.shape or () if isinstance(dim, int)]
+    along = [-1 if place == axis else 1 for place in range(len(shape))]
+    return _through(source, np.broadcast_to(np.arange(shape[axis]).reshape(along), shape), model, _MOVES)
+
+
 def _through(source: WeightSource, array: Array, model: Model, steps: Mapping[str, _Step]) -> Array:
     for node, output in zip(source.chain, source.outputs, strict=True):
         view = NodeView(node, model)
@@ -166,4 +173,4 @@ _STEPS: dict[str, _Step] = {
 # The same where elements only move; values stay.
 _MOVES: dict[str, _Step] = {**_STEPS, "Cast": _identity, "DequantizeLinear": _identity, "QuantizeLinear": _identity}
 
-__all__ = ["Cut", "WeightSource", "dequantized", "positions", "read", "resolve"]
+__all__ = ["Cut", "WeightSource", "dequantized", "indices", "positions", "read", "resolve"]
