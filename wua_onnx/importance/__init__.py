@@ -8,7 +8,8 @@ from __future__ import annotations
 from wua_onnx.importance.baseline import untrained
 from wua_onnx.importance.criteria import Criterion, Statistics, criterion, criterion_names, get, recorded_for
 from wua_onnx.importance.histogram import histogram
-from wua_onnx.importance.metrics import LayerMetrics, bands, layer_metrics, neuron_importance
+from wua_onnx.importance.metric_values import LayerMetrics
+from wua_onnx.importance.metrics import bands, layer_metrics, neuron_importance
 from wua_onnx.importance.ranking import Ranking, rank
 
 __all__ = [

@@ -26,7 +26,8 @@ from numpy.typing import ArrayLike
 
 from wua_onnx.errors import WuaError
 from wua_onnx.importance.criteria import axis_of
-from wua_onnx.importance.metrics import SPARSITY_THRESHOLDS, LayerMetrics, layer_metrics, share_entropy
+from wua_onnx.importance.metric_values import LayerMetrics
+from wua_onnx.importance.metrics import SPARSITY_THRESHOLDS, layer_metrics, share_entropy
 from wua_onnx.importance.ranking import Array
 
 _SMALL = 1 << 14

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from wua_onnx.importance.metrics import LayerMetrics, layer_metrics, metric_ranges, metrics_of
+from wua_onnx.importance.metric_values import LayerMetrics
+from wua_onnx.importance.metrics import layer_metrics, metric_ranges, metrics_of
 from wua_onnx.importance.ranking import Array
 from wua_onnx.importance.streaming import Chunks, distribution
 

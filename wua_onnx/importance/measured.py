@@ -13,7 +13,8 @@ from wua_onnx.importance import criteria
 from wua_onnx.importance.gates import Gate, gates, gates_in_slabs
 from wua_onnx.importance.heat_map import Heat, HeatMap
 from wua_onnx.importance.histogram import histogram, histogram_ranges
-from wua_onnx.importance.metrics import LayerMetrics, metric_ranges, metrics_of, neuron_importance
+from wua_onnx.importance.metric_values import LayerMetrics
+from wua_onnx.importance.metrics import metric_ranges, metrics_of, neuron_importance
 from wua_onnx.importance.ranking import Array, Distribution, rank
 from wua_onnx.importance.score import recorded_of, scales_of, score, shares_of, untrained
 from wua_onnx.importance.streaming import distribution

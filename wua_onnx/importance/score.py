@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from wua_onnx.importance import baseline, criteria
-from wua_onnx.importance.metrics import LayerMetrics
+from wua_onnx.importance.metric_values import LayerMetrics
 from wua_onnx.importance.ranking import Array
 from wua_onnx.layers import Layer
 from wua_onnx.recording.statistics import NeuronStatistics

@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from wua_onnx.report.comparison_columns import LAYERS, figure_columns, output_columns
-from wua_onnx.report.comparison_view import ComparisonView, LayerChange, comparison_view
+from wua_onnx.report.comparison_layers import LayerChange
+from wua_onnx.report.comparison_view import ComparisonView, comparison_view
 from wua_onnx.report.markdown import escape
 from wua_onnx.report.markdown import table as markdown_table
 from wua_onnx.report.terminal import section, table

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from wua_onnx.report.columns import Cell, Column
-from wua_onnx.report.comparison_view import ComparisonView, LayerChange, OutputRow
+from wua_onnx.report.comparison_layers import LayerChange
+from wua_onnx.report.comparison_view import ComparisonView, OutputRow
 
 
 def _shown(title: str, name: str, *, change: bool = False, narrow: bool = True, spare: int = 0) -> Column:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from wua_onnx.report.comparison_view import LayerChange
+from wua_onnx.report.comparison_layers import LayerChange
 from wua_onnx.report.html import unbroken
 from wua_onnx.report.layer_columns import coded
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from wua_onnx.report import columns
 from wua_onnx.report.columns import Column
+from wua_onnx.report.finding_rows import FindingRow
 from wua_onnx.report.latency import LatencyView, latency_view
 from wua_onnx.report.profile import OPERATORS
-from wua_onnx.report.rows import FindingRow
 from wua_onnx.report.training_view import ENERGY, WORK, TrainingView
 from wua_onnx.report.verdict import Tile
 from wua_onnx.report.view import Page, page

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any
 
 from markupsafe import Markup
 
-from wua_onnx._text import MAX_SHOWN, shortened, visible
+from wua_onnx._text import shortened, visible
 from wua_onnx.report import numbers as n
 from wua_onnx.report.layer_charts import spark, spark_heights
 
 Json = Mapping[str, Any]
 
-SEVERITIES = ("high", "medium", "low", "info")
 NOTHING = "–"
 _CELL = 80  # characters
 
@@ -82,20 +80,6 @@ class CostRow:
     intensity: str
     verdict: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FindingRow:
-    """One finding."""
-
-    rule: str
-    severity: str
-    where: str
-    anchor: str | None
-    evidence: str
-    action: str
-    saving: str
-    confidence: str
 
 
 def first_criterion(layer: Json) -> Json:
@@ -166,12 +150,6 @@ def cost_row(row: Json, name: str, total_macs: n.Number, detail: str = "") -> Co
     )
 
 
-def finding_rows(findings: Sequence[Json], layers: Sequence[Json]) -> tuple[FindingRow, ...]:
-    """Return the findings, the most severe first, each with the anchor of the layer it speaks of."""
-    anchors = {layer["name"]: f"layer-{index}" for index, layer in enumerate(layers)}
-    return tuple(_finding_row(f, anchors.get(f["where"])) for f in sorted(findings, key=_rank))
-
-
 def shape(dims: Sequence[Any] | None) -> str:
     """Return the dimensions joined by a multiplication sign; symbolic ones by name."""
     if dims is None:
@@ -182,39 +160,6 @@ def shape(dims: Sequence[Any] | None) -> str:
 def _line(text: str) -> str:
     """Return what of an expression fits a cell."""
     return shortened(text, _CELL)
-
-
-def _rank(finding: Json) -> int:
-    severity = finding["severity"]
-    return SEVERITIES.index(severity) if severity in SEVERITIES else len(SEVERITIES)
-
-
-def _finding_row(finding: Json, anchor: str | None) -> FindingRow:
-    saving = finding.get("saving") or {}
-    params, flops = saving.get("params"), saving.get("flops")
-    parts = [(params, f"{n.amount(params)} parameters"), (flops, n.short(flops, "FLOPs"))]
-    return FindingRow(
-        rule=visible(finding["rule"]),
-        severity=finding["severity"] if finding["severity"] in SEVERITIES else "info",
-        where=_where(finding["where"]),
-        anchor=anchor,
-        evidence=visible(finding["evidence"], 400),
-        action=visible(finding["action"], 400),
-        saving=", ".join(text for value, text in parts if value is not None),
-        confidence=visible(finding["confidence"]),
-    )
-
-
-def _where(where: str) -> str:
-    """Return names as they are, of a long list as many as are told apart at a glance, and how many more there are."""
-    counted = re.fullmatch(r"(.+) and ([0-9]+) more", where, re.DOTALL)
-    names = (counted[1] if counted else where).split(", ")
-    count = len(names) + (int(counted[2]) if counted else 0)
-    if len(where) <= MAX_SHOWN or count == 1:
-        return visible(where)
-    shown = [name for name, end in zip(names, accumulate(map(len, names)), strict=True) if end <= MAX_SHOWN - _CELL]
-    shown = shown or names[:1]
-    return f"{', '.join(visible(name, _CELL) for name in shown)} and {count - len(shown):,} more"
 
 
 def _reading(metrics: Json, baseline: Json, bands: Json, name: str, text: Any) -> Reading:

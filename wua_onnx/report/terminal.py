@@ -13,9 +13,9 @@ from rich.text import Text
 
 from wua_onnx.report import columns
 from wua_onnx.report.columns import Column
+from wua_onnx.report.finding_rows import FindingRow
 from wua_onnx.report.fitting import fitted
 from wua_onnx.report.method import Fact
-from wua_onnx.report.rows import FindingRow
 from wua_onnx.report.training_view import ENERGY, WORK, TrainingView
 from wua_onnx.report.verdict import Bound
 from wua_onnx.report.view import Page, page

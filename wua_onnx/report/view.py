@@ -10,9 +10,10 @@ from wua_onnx._text import visible
 from wua_onnx.errors import WuaError
 from wua_onnx.report import numbers as n
 from wua_onnx.report.charts_tree import of_a_sample, rows_of_a_sample
+from wua_onnx.report.finding_rows import FindingRow, finding_rows
 from wua_onnx.report.heads import AttentionRow, attention_rows
 from wua_onnx.report.method import Fact, MethodView, constant_nodes, method_of, unused_nodes
-from wua_onnx.report.rows import CostRow, FindingRow, LayerRow, cost_row, finding_rows, layer_row, modules_of, shape
+from wua_onnx.report.rows import CostRow, LayerRow, cost_row, layer_row, modules_of, shape
 from wua_onnx.report.training_view import TrainingView, training_view
 from wua_onnx.report.verdict import Bound, Tile, Verdict, bound_of, tiles_of, verdict_of
 
