@@ -61,13 +61,18 @@ def build(spec: str) -> Any:
     """
     from ._kinds import kind_of
 
+    if not is_factory(spec):
+        raise ConversionError(f"factory: expected module:function, as in mypkg.models:build, got {spec!r}")
     module_name, _, attribute = spec.partition(":")
     with _working_directory_importable():
         value = _attribute(_module(module_name, spec), attribute, spec)
         if kind_of(value) is not None and not isinstance(value, str):
             return value
+        if not callable(value):
+            raise ConversionError(f"{spec}: expected a function that makes a model, got {type(value).__qualname__}")
         try:
-            return value()
+            with contextlib.redirect_stdout(sys.stderr):  # what it prints is no result of ours
+                return value()
         except Exception as error:  # whatever the user's code raises
             raise ConversionError(
                 f"{spec}: expected a function that makes a model without arguments, got {reason(error)}{_line(error)}"
@@ -76,7 +81,8 @@ def build(spec: str) -> Any:
 
 def _module(name: str, spec: str) -> Any:
     try:
-        return importlib.import_module(name)
+        with contextlib.redirect_stdout(sys.stderr):
+            return importlib.import_module(name)
     except Exception as error:  # whatever the user's code raises
         absent = isinstance(error, ModuleNotFoundError) and name.startswith(error.name or "-")
         got = f"none in {Path.cwd()} or on the path" if absent else f"{reason(error)}{_line(error)}"
@@ -97,7 +103,7 @@ def _attribute(module: Any, path: str, spec: str) -> Any:
 
 def _line(error: BaseException) -> str:
     """Return the line of code that raised, of the innermost frame."""
-    frames = traceback.extract_tb(error.__traceback__)
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     return f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
 
 

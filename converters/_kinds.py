@@ -15,7 +15,7 @@ class Kind(enum.Enum):
     TORCH_MODULE = "a torch.nn.Module"
     EXPORTED_PROGRAM = "a torch.export.ExportedProgram"
     PT2_FILE = "a .pt2 file"
-    TORCH_FILE = "a .pt or .pth file"
+    TORCH_FILE = "a .pt, .pth or .safetensors file"
     KERAS_MODEL = "a Keras model"
     KERAS_FILE = "a .keras or .h5 file"
     SAVED_MODEL = "a SavedModel folder"
@@ -31,6 +31,7 @@ _SUFFIXES = {
     ".pt": Kind.TORCH_FILE,
     ".pth": Kind.TORCH_FILE,
     ".ckpt": Kind.TORCH_FILE,
+    ".safetensors": Kind.TORCH_FILE,
     ".pkl": Kind.TORCH_FILE,
     ".pickle": Kind.TORCH_FILE,
     ".keras": Kind.KERAS_FILE,

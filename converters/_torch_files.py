@@ -14,6 +14,7 @@ from ._factory import build
 from ._kinds import Kind, kind_of
 from ._pt2 import load_program
 from ._quiet import converting, quiet, reason
+from ._safetensors import load_safetensors
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +62,9 @@ def _with_weights(path: Path, factory: str | None) -> torch.nn.Module:
     module = build(factory)
     if kind_of(module) is not Kind.TORCH_MODULE:
         raise ConversionError(f"{factory}: expected a torch.nn.Module, got {type(module).__qualname__}")
-    own = set(module.state_dict())
-    missing, unknown = sorted(own - set(state)), sorted(set(state) - own)
+    own = module.state_dict()
+    state = _as_named_in(own, state)
+    missing, unknown = sorted(set(own) - set(state)), sorted(set(state) - set(own))
     if missing or unknown:
         parts = [f"without {_some(missing)}"] * bool(missing) + [f"with {_some(unknown)} besides"] * bool(unknown)
         raise ConversionError(f"{path}: expected the weights of {factory}, got weights {' and '.join(parts)}")
@@ -72,10 +74,27 @@ def _with_weights(path: Path, factory: str | None) -> torch.nn.Module:
     return made
 
 
+def _as_named_in(own: Mapping[str, Any], state: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the state with the names that the module has for it, where these are plain to see.
+
+    What a training script wraps a module in stands before every name (`module.` of DataParallel, `model.` of a
+    LightningModule); of tensors that the module shares, a file may hold one.
+    """
+    around = {name.partition(".")[0] for name in state}
+    inner = {name.partition(".")[2]: value for name, value in state.items()} if len(around) == 1 else {}
+    if not set(own) & set(state) and set(own) & set(inner):
+        state = inner
+    place = {name: (tensor.data_ptr(), tensor.shape) for name, tensor in own.items() if tensor.numel()}
+    given = {place[name]: value for name, value in state.items() if place.get(name, (0,))[0]}
+    return {name: given[where] for name, where in place.items() if where in given} | dict(state)
+
+
 def _state(path: Path) -> Mapping[str, Any]:
     """Return the tensors of a state dict by name; those of a checkpoint stand one level below."""
     import torch
 
+    if path.suffix.lower() == ".safetensors":
+        return load_safetensors(path)
     try:
         with quiet():  # it warns of pickles that it then refuses
             loaded = torch.load(path, map_location="cpu", weights_only=True)
@@ -86,14 +105,13 @@ def _state(path: Path) -> Mapping[str, Any]:
             "if you trust the file, load it with torch.load(..., weights_only=False) and pass the module"
         ) from None
     except Exception as error:  # a damaged file: RuntimeError, EOFError, KeyError and others
-        raise ConversionError(f"{path}: expected a file of torch.save, got {reason(error)}") from error
+        raise ConversionError(f"{path}: expected a file of torch.save, got something else ({reason(error)})") from error
     for key in _NESTED:
         if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
             loaded = loaded[key]
     if not isinstance(loaded, Mapping) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise ConversionError(f"{path}: expected tensors by name, got {type(loaded).__name__} of other objects")
-    parallel = all(str(name).startswith("module.") for name in loaded)  # saved from a DataParallel
-    return {str(name).removeprefix("module.") if parallel else str(name): value for name, value in loaded.items()}
+    return {str(name): value for name, value in loaded.items()}
 
 
 def _forbidden(error: pickle.UnpicklingError) -> str:

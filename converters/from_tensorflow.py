@@ -90,7 +90,9 @@ def _drafted(kind: Kind, recipe: Recipe, X: Any, dims: Dims) -> tuple[Draft, str
     elif kind is Kind.SAVED_MODEL:
         traced = _tf_functions.from_saved_model(model, recipe.signature)
     else:
-        where = f"{kind.value.removeprefix('a ')} {getattr(model, 'name', None) or type(model).__name__}"
+        name = getattr(model, "name", None) or type(model).__name__
+        name = name.decode() if isinstance(name, bytes) else name  # of a concrete function
+        where = f"{kind.value.removeprefix('a ')} {name}"
         find = _tf_functions.from_function if kind is Kind.TF_FUNCTION else _tf_functions.from_module
         traced = find(model, X, where)
     return _draft(traced, None, arrays_for(traced.specs, X, dims, where), X is not None, where), where

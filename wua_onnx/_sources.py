@@ -169,7 +169,12 @@ def opened(model: Any, X: Any, dims: Dims | None, batch_axis: int = 0) -> Iterat
 
 
 def _name(model: Any) -> str:
-    return Path(model).stem if isinstance(model, str | Path) else getattr(model, "name", None) or type(model).__name__
+    if isinstance(model, str | Path):
+        return Path(model).stem
+    name = getattr(model, "name", None)
+    # A concrete function of TensorFlow's has a name in bytes; a module may mean anything by this.
+    name = name.decode(errors="replace") if isinstance(name, bytes) else name
+    return name if isinstance(name, str) and name else type(model).__name__
 
 
 def convert(

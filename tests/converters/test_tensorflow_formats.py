@@ -12,6 +12,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 
+import wua_onnx as wua
 from wua_onnx.converters import _tf_graph, from_tensorflow, to_onnx
 from wua_onnx.errors import ConversionError
 
@@ -107,6 +108,13 @@ def test_signature_is_chosen(tmp_path: Path) -> None:
     np.testing.assert_allclose(run(converted.path, x), x + 2, atol=1e-6)
     with pytest.raises(ConversionError, match=r"expected the signature 'three', got .* with one, two: choose"):
         to_onnx(tmp_path / "saved", tmp_path / "m.onnx", x, signature="three")
+
+
+def test_a_concrete_function_has_a_name() -> None:
+    kernel = tf.Variable(samples(5, 3))
+    function = tf.function(lambda x: x @ kernel, input_signature=[tf.TensorSpec([None, 5], name="x")])
+    audit = wua.analyze(function.get_concrete_function(), samples(7, 5))
+    assert isinstance(audit.to_dict()["model"]["name"], str)
 
 
 def test_only_signature_is_taken_whatever_its_name(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import warnings
 from collections import OrderedDict
@@ -57,7 +58,7 @@ def run(path: Path) -> Any:
     return session.run(None, {session.get_inputs()[0].name: X})[0]
 
 
-@pytest.mark.parametrize("kept", ["plain", "checkpoint", "parallel"])
+@pytest.mark.parametrize("kept", ["plain", "checkpoint", "parallel", "lightning"])
 def test_weights_go_into_the_module_of_the_factory(tmp_path: Path, factory: str, kept: str) -> None:
     model = net()
     state: Any = model.state_dict()
@@ -65,6 +66,8 @@ def test_weights_go_into_the_module_of_the_factory(tmp_path: Path, factory: str,
         state = {"state_dict": state, "epoch": 3}
     if kept == "parallel":
         state = {f"module.{name}": value for name, value in state.items()}
+    if kept == "lightning":
+        state = {"state_dict": {f"model.{name}": value for name, value in state.items()}, "epoch": 3}
     torch.save(state, tmp_path / "m.pth")
     converted = to_onnx("m.pth", tmp_path / "m.onnx", X, factory=factory)
     assert converted.layer_names == {"first.weight": "first", "last.weight": "last"}
@@ -83,12 +86,90 @@ def test_a_factory_is_a_model_by_itself(tmp_path: Path, factory: str) -> None:
         ("nets_of_a_user:bild", "expected a function bild, got a module with OrderedDict, broken, build"),
         ("nets_of_a_usr:build", "expected a module nets_of_a_usr that can be imported, got none in"),
         ("nets_of_a_user:broken", r"without arguments, got ValueError: no weights today \(line 8 of .*nets_of_a_user"),
+        ("nets_of_a_user:not_a_model", "expected a function that makes a model, got int"),
         ("nets_of_a_user:OrderedDict", "expected a function that makes a model, got collections.OrderedDict from it"),
     ],
 )
 def test_bad_factory(tmp_path: Path, spec: str, message: str) -> None:
     with pytest.raises(ConversionError, match=message):
         to_onnx(spec, tmp_path / "m.onnx", X)
+
+
+def test_a_factory_without_a_function(tmp_path: Path) -> None:
+    torch.save(net().state_dict(), tmp_path / "m.pt")
+    with pytest.raises(ConversionError, match=r"factory: expected module:function, .*, got 'nets_of_a_user'"):
+        to_onnx(tmp_path / "m.pt", tmp_path / "m.onnx", X, factory="nets_of_a_user")
+
+
+def test_what_a_factory_prints_is_no_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    talking = "def talking():\n    print('building')\n    return build()\n"
+    (tmp_path / "nets_of_a_user.py").write_text(f"print('loading'){MODULE}{talking}")
+    to_onnx("nets_of_a_user:talking", tmp_path / "m.onnx", X)
+    assert capsys.readouterr() == ("", "loading\nbuilding\n")
+
+
+def safetensors(path: Path, table: object, content: bytes) -> Path:
+    head = table if isinstance(table, bytes) else json.dumps(table).encode()
+    path.write_bytes(len(head).to_bytes(8, "little") + head + content)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["F32", "F16", "BF16"])
+def test_safetensors(tmp_path: Path, factory: str, kind: str) -> None:
+    model = net()
+    types = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+    state = {name: value.to(types[kind]) for name, value in model.state_dict().items()}
+    table: dict[str, Any] = {"__metadata__": {"format": "pt"}}
+    content = b""
+    for name, value in state.items():
+        added = value.view(torch.uint8).numpy().tobytes()
+        place = [len(content), len(content) + len(added)]
+        table[name] = {"dtype": kind, "shape": list(value.shape), "data_offsets": place}
+        content += added
+    path = safetensors(tmp_path / "m.safetensors", table, content)
+    converted = to_onnx(path, tmp_path / "m.onnx", X, factory=factory)
+    model.load_state_dict(state)
+    np.testing.assert_allclose(run(converted.path), model(torch.tensor(X)).detach(), atol=1e-5)
+    with pytest.raises(ConversionError, match="got weights alone: name it with --factory"):
+        to_onnx(path, tmp_path / "m.onnx", X)
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        (b"", "expected a safetensors file, got something else"),
+        (b"{" * 10**5, "got a table that is no JSON"),
+        ([], "expected a table of tensors, got list"),
+        ({"a": 3}, "expected type, shape and place of a tensor, got 3"),
+        ({"a": {"dtype": "F3", "shape": [1], "data_offsets": [0, 4]}}, "expected type, shape and place"),
+        (
+            {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 4]}},
+            r"expected 8 bytes for F32 \[2\], got 0 to 4 of 4",
+        ),
+        (
+            {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}},
+            r"expected 8 bytes for F32 \[2\], got 0 to 8 of 4",
+        ),
+        ({"a": {"dtype": "F32", "shape": [-1, -1], "data_offsets": [0, 4]}}, r"expected 4 bytes for F32 \[-1, -1\]"),
+    ],
+)
+def test_damaged_safetensors(tmp_path: Path, factory: str, table: object, message: str) -> None:
+    path = safetensors(tmp_path / "m.safetensors", table, b"four")
+    with pytest.raises(ConversionError, match=message):
+        to_onnx(path, tmp_path / "m.onnx", X, factory=factory)
+
+
+def test_a_shared_tensor_may_be_saved_once(tmp_path: Path) -> None:
+    built = "    net = torch.nn.Sequential(torch.nn.Linear(5, 5), torch.nn.Linear(5, 5))\n"
+    tied = "    net[1].weight = net[0].weight\n    return net\n"
+    (tmp_path / "nets_of_a_user.py").write_text(f"import torch\ndef build():\n{built}{tied}")
+    state = nn.Sequential(nn.Linear(5, 5), nn.Linear(5, 5)).state_dict()
+    del state["1.weight"]
+    torch.save(state, tmp_path / "m.pt")
+    converted = to_onnx(tmp_path / "m.pt", tmp_path / "m.onnx", X, factory="nets_of_a_user:build")
+    hidden = X @ state["0.weight"].numpy().T + state["0.bias"].numpy()
+    expected = hidden @ state["0.weight"].numpy().T + state["1.bias"].numpy()
+    np.testing.assert_allclose(run(converted.path), expected, atol=1e-5)
 
 
 def test_weights_without_a_factory_say_what_is_missing(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from wua_onnx.cli.model_argument import model_argument
 from wua_onnx.cli.shared import command
 
 _MODEL = (
-    "a .pt2, .pt, .keras, .h5, .tflite or frozen .pb file, a SavedModel folder, or mypkg.models:build, "
+    "a .pt2, .pt, .safetensors, .keras, .h5, .tflite or frozen .pb file, a SavedModel folder, or mypkg.models:build, "
     "a function that makes a model"
 )
 

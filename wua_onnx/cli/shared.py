@@ -29,8 +29,8 @@ def command(commands: Any, name: str, run: Any, text: str, example: str) -> argp
 
 
 _MODEL = (
-    "a .onnx, .pt2, .pt, .keras, .h5, .tflite or frozen .pb file, a SavedModel folder, or mypkg.models:build, "
-    "a function that makes a model"
+    "a .onnx, .pt2, .pt, .safetensors, .keras, .h5, .tflite or frozen .pb file, a SavedModel folder, or "
+    "mypkg.models:build, a function that makes a model"
 )
 
 
