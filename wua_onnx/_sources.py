@@ -163,7 +163,8 @@ def opened(model: Any, X: Any, dims: Dims | None, batch_axis: int = 0) -> Iterat
         yield source
     finally:
         if source is not None and "model" in vars(source):
-            weakref.finalize(source.model, shutil.rmtree, folder, ignore_errors=True)
+            # Layers may have a copy of the model with more constants; all share one graph.
+            weakref.finalize(source.model.ir_model, shutil.rmtree, folder, ignore_errors=True)
         else:
             shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -59,6 +60,7 @@ def test_a_recurrent_convolution_of_keras_has_two_layers(rank: int, unroll: bool
     model = keras.Sequential([keras.Input((STEPS, *SIZES[rank], CHANNELS)), layer])
     X = rand(SAMPLES, STEPS, *SIZES[rank], CHANNELS, seed=9)
     audit, states = wua.analyze(model, X), np.asarray(model(X))
+    gc.collect()  # the file lives as long as an audit that can still read weights from it
     kernel, recurrent, bias = layer.get_weights()
     if unroll:  # TensorFlow cuts the weights apart before tf2onnx sees them: a layer for each gate of each
         gates = [layer.gates[0].name for layer in audit.layers.values() if layer.kind == "recurrent"]
