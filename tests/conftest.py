@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import copy
+import functools
 import importlib
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -37,6 +40,28 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
         assert text == file.read_text(encoding="utf-8"), f"{name} differs: look at it, then pytest --overwrite"
 
     return check
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _operators_of_torch_are_read_once() -> Iterator[None]:
+    """Give each export a copy of the same table of operators.
+
+    PyTorch's exporter reads the sources of 500 functions for that table, half of the time that a small export takes.
+    """
+    if "torch" not in sys.modules:  # none of the tests that run needs it
+        yield
+        return
+    table = importlib.import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
+    read = functools.cache(table.from_torchlib)
+
+    def copied(*settings: Any, **named: Any) -> Any:
+        made = copy.copy(read(*settings, **named))
+        made.functions = {name: list(found) for name, found in made.functions.items()}
+        return made
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(table, "from_torchlib", staticmethod(copied))
+        yield
 
 
 @pytest.fixture(scope="session")
