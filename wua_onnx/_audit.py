@@ -211,6 +211,7 @@ def _assemble(
         duplicates=duplicates(source.model),
         attention=tuple(attention),
         freed=freed_by_neurons(layers.by_name),
+        declined=layers.declined,
     )
     data: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

@@ -9,6 +9,7 @@ import pytest
 
 from wua_onnx.findings import Evidence, Finding, find, rule_names
 from wua_onnx.findings.registry import SEVERITIES, finding_rule
+from wua_onnx.layers import Declined
 
 from .made import evidence, heads, layer, without_baseline
 
@@ -175,6 +176,15 @@ SPEAKS: list[tuple[str, Evidence, str, str, str, int | None, str]] = [
         evidence(attention=heads(parts={"query": [UNMAPPED]}, head_importance=None, similarity=None, dead_heads=None)),
         "layer.0.attention",
         "query: computed by Foo",
+        "info",
+        None,
+        "exact",
+    ),
+    (
+        "unanalysed-weights",
+        evidence(declined=(Declined("fc2.bias", 5, "bias"), Declined("fc2.weight", 15, "weight of Foo", weight=True))),
+        "fc2.weight",
+        "15 weights are in no layer: weight of Foo",
         "info",
         None,
         "exact",

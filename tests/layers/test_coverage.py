@@ -122,3 +122,10 @@ def test_weights_inside_a_branch_are_layers() -> None:
     found = find_layers(load(model(text, {"w": rand(5, 3)})))
     assert_complete(found)
     assert [(name, layer.shape) for name, layer in found.by_name.items()] == [("w", (5, 3))]
+
+
+def test_weights_that_are_some_layers_are_told_from_other_parameters() -> None:
+    graph = "(float[N, 6] x) => (float[] y) { a = MatMul(x, b) h = Add(a, c) z = acme.Foo(h, w) y = MatMul(z, v) }"
+    weights = {"b": rand(6, 6), "c": rand(6), "v": rand(6, 5), "w": rand(6, 6)}
+    found = find_layers(load(model(graph, weights, also='"acme": 1')))
+    assert {item.name: item.weight for item in found.declined} == {"c": False, "v": True, "w": True}

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any, TypeAlias
 
 from wua_onnx.cost import CostReport
+from wua_onnx.layers import Declined
 from wua_onnx.layers.consumers import Freed
 from wua_onnx.model.dim_json import from_json, to_json
 from wua_onnx.model.dims import Dim
@@ -79,6 +80,7 @@ class Evidence:
         duplicates: groups of parameters with equal elements, by name, and the elements of one.
         attention: the JSON of each attention.
         freed: what one neuron of a layer frees beside its incoming weights, by the layer's name.
+        declined: the parameters that are in no layer.
     """
 
     model: Model
@@ -94,6 +96,7 @@ class Evidence:
     duplicates: tuple[tuple[tuple[str, ...], int], ...] = ()
     attention: tuple[Mapping[str, Any], ...] = ()
     freed: Mapping[str, Freed] = field(default_factory=dict)
+    declined: tuple[Declined, ...] = ()
 
 
 Rule: TypeAlias = Callable[[Evidence], Iterator[Finding]]

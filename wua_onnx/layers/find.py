@@ -20,7 +20,7 @@ from wua_onnx.layers.naming import layer_name, unique
 from wua_onnx.layers.parts import Part, conflict
 from wua_onnx.layers.recurrence import recurrences
 from wua_onnx.layers.registry import recognise
-from wua_onnx.layers.roles import role, role_of
+from wua_onnx.layers.roles import is_unknown, role, role_of
 from wua_onnx.layers.sources import beside
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
@@ -32,11 +32,12 @@ _QUANTIZING = ("QuantizeLinear", "DequantizeLinear")
 
 @dataclass(frozen=True, slots=True)
 class Declined:
-    """Parameters that are not analysed, and why."""
+    """Parameters that are not analysed, and why; `weight` where they are some layer's, which could not be analysed."""
 
     name: str
     elements: int
     reason: str
+    weight: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
     """
     uses: dict[_Owned, list[Use]] = {}
     reasons: dict[ir.Value, str] = {}
+    computing: dict[ir.Value, str] = {}  # what weights are computed from, beside them
     model = with_fixed_numbers(with_loop_weights(model))
     nodes = list(_living(model))
     written_out = recurrences(model, nodes)
@@ -74,7 +76,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
                 reasons |= dict.fromkeys(_weights_of(node), f"{clean(node.op_type)}: {found}")
             elif is_parameter(found.source.root):
                 why = f"part of what the weight of {found.node.where} is computed from"
-                reasons |= dict.fromkeys(beside(found.source, model), why)
+                computing |= dict.fromkeys(beside(found.source, model), why)
                 uses.setdefault((found.source.root, found.source.part), []).append(found)
     contested = _contested(uses)
     groups = [group for (root, _), group in uses.items() if root not in contested]
@@ -85,7 +87,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
         owned[first.source.root] += first.source.stored
     reasons |= contested
     declined = tuple(
-        _declined(value, owned[value], reasons, model)
+        _declined(value, owned[value], reasons, computing, model)
         for value in values
         if value not in owned or owned[value] < _elements(value)
     )
@@ -176,12 +178,20 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
     return reading if values is None else follow_on(reading, model, values)
 
 
-def _declined(value: ir.Value, owned: int, reasons: Mapping[ir.Value, str], model: Model) -> Declined:
+def _declined(
+    value: ir.Value,
+    owned: int,
+    reasons: Mapping[ir.Value, str],
+    computing: Mapping[ir.Value, str],
+    model: Model,
+) -> Declined:
     """Return what is left of `value` beside the `owned` elements that are in layers."""
+    reason = reasons.get(value) or computing.get(value)
     if owned:
-        reason = reasons.get(value, "no layer uses this part of it")
-        return Declined(f"{clean(value.name)} (the rest)", _elements(value) - owned, reason)
-    return Declined(clean(value.name), _elements(value), reasons.get(value) or role(value, model))
+        reason = reason or "no layer uses this part of it"
+        return Declined(f"{clean(value.name)} (the rest)", _elements(value) - owned, reason, value in reasons)
+    reason = reason or role(value, model)
+    return Declined(clean(value.name), _elements(value), reason, value in reasons or is_unknown(reason))
 
 
 def _elements(value: ir.Value) -> int:

@@ -107,7 +107,7 @@ def role(value: ir.Value, model: Model) -> str:
     uses = list(_uses(value, model))
     if not uses:
         return "a result of the model is computed from it alone"
-    reason = min((role_of(node, index) for node, index in uses), key=_is_unknown)
+    reason = min((role_of(node, index) for node, index in uses), key=is_unknown)
     return _scaled_weight([node for node, _ in uses]) or reason if reason == _ROLES["Mul"] else reason
 
 
@@ -146,7 +146,8 @@ def role_of(node: ir.Node, index: int) -> str:
     return f"constant input {name} of {op}, which holds no weights there"
 
 
-def _is_unknown(reason: str) -> bool:
+def is_unknown(reason: str) -> bool:
+    """Return whether `reason`, from `role`, is that of a weight of a kind of layer that is not known."""
     return reason.endswith("not analysed yet")
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from wua_onnx._text import share_text
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
+from wua_onnx.layers import Declined
 
 REDUNDANT_LAYER = 0.60
 UNDERUSED_MODEL = 0.30
@@ -94,3 +95,21 @@ def dead_layer(evidence: Evidence) -> Iterator[Finding]:
                 params=layer["weights"],
                 confidence="measured" if layer["mean_activation"] is not None else "exact",
             )
+
+
+@finding_rule("unanalysed-weights")
+def unanalysed_weights(evidence: Evidence) -> Iterator[Finding]:
+    """Weights of a layer that could not be analysed, or of a kind of layer that is not known."""
+    by_reason: dict[str, list[Declined]] = {}
+    for item in evidence.declined:
+        if item.weight:
+            by_reason.setdefault(item.reason, []).append(item)
+    for reason, items in by_reason.items():
+        yield Finding(
+            rule="unanalysed-weights",
+            severity="info",
+            where=items[0].name if len(items) == 1 else f"{len(items):,} tensors",
+            evidence=f"{sum(item.elements for item in items):,} weights are in no layer: {reason}",
+            action="what they do is not known, and no total counts them; the coverage lists them by name",
+            confidence="exact",
+        )
