@@ -48,8 +48,15 @@ def name_parameters(
             value.name = path
             taken.add(path)
         if value.const_value is not None and len(value.const_value.shape) > 1:
-            found[str(value.name)] = _PARAMETRIZED.sub(r"\1", path)
+            found[str(value.name)] = _parametrised(path, names)
     return _layers(found)
+
+
+def _parametrised(path: str, names: set[str]) -> str:
+    """Return the path of the weight that PyTorch makes of the parameter: by a parametrisation, a norm, or a mask."""
+    if path.endswith(("weight_v", "weight_g")) and {path[:-1] + "v", path[:-1] + "g"} <= names:
+        return path[:-2]
+    return _PARAMETRIZED.sub(r"\1", path).removesuffix("_orig")
 
 
 def _origin(value: ir.Value, parameters: Parameters) -> str | None:
@@ -75,21 +82,19 @@ def _layers(paths: Mapping[str, str]) -> dict[str, str]:
     weights = {name: split(path) for name, path in paths.items() if "bias" not in split(path)[1]}
     owned = Counter(owner for owner, _ in {*weights.values()})
     return {
-        name: owner if owned[owner] == 1 and parameter in _MAIN else f"{owner}.{parameter}"
+        name: owner if owner and owned[owner] == 1 and parameter in _MAIN else f"{owner}.{parameter}".lstrip(".")
         for name, (owner, parameter) in weights.items()
-        if owner
     }
 
 
 def first_paths(module: torch.nn.Module) -> dict[str, str]:
-    """Return the path of each parameter that `named_modules()` gives, by the other paths that lead to its module."""
-    first = {id(part): path for path, part in module.named_modules()}
-    return {
-        f"{path}.{name}": f"{first[id(part)]}.{name}"
-        for path, part in module.named_modules(remove_duplicate=False)
-        if first[id(part)] != path
-        for name, _ in part.named_parameters(recurse=False)
-    }
+    """Return the path of each parameter that `named_parameters()` gives, by the other paths that lead to it."""
+    first: dict[int, str] = {}
+    others = {}
+    for path, parameter in module.named_parameters(remove_duplicate=False):
+        if first.setdefault(id(parameter), path) != path:
+            others[path] = first[id(parameter)]
+    return others
 
 
 def keras_variables(model: Any, around: str = "") -> Iterator[tuple[str, Any]]:

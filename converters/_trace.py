@@ -42,7 +42,8 @@ class Parameters:
         if array.size < 2 or array.dtype.kind not in "fiuV":
             return None
         wanted = _print(array)
-        found = [path for path in self._of_size.get(array.size, ()) if self._print_of(path) == wanted]
+        same = self._of_size.get(array.size, ())
+        found = [path for path in same if _rounded(self._print_of(path), array.dtype) == wanted]
         own = [path for path in found if near and (path.startswith(near) or f"/{near}/" in f"/{path}")]
         return found[0] if len(found) == 1 else own[0] if len(own) == 1 else None
 
@@ -69,6 +70,14 @@ class Parameters:
 
 def _print(array: Array) -> tuple[float, float]:
     return float(array.min()), float(array.max())
+
+
+def _rounded(extremes: tuple[float, float], dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Return the extremes as they are once the values are cast to `dtype`, which keeps their order."""
+    if dtype.kind not in "fV":
+        return extremes
+    low, high = np.array(extremes).astype(dtype).tolist()
+    return float(low), float(high)
 
 
 def initializers_of(model: ir.Model) -> Iterator[ir.Value]:
