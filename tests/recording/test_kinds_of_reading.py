@@ -161,3 +161,10 @@ def test_histograms_and_kept_outputs() -> None:
     assert (counts[:middle].sum(), counts[middle + 1 :].sum()) == ((y < 0).sum(), (y > 0).sum())
     halves = np.count_nonzero((np.abs(y) >= 0.5) & (np.abs(y) < 1))
     assert counts[middle + 26] + counts[middle - 26] == halves
+
+
+def test_a_layer_of_which_every_position_is_padded_is_not_recorded() -> None:
+    padded = {"ids": np.ones((N, T), np.int64), "attention_mask": np.zeros((N, T), np.int64)}
+    found = recorded(masked_model(), padded)
+    assert set(found.layers) == {"o"}  # which the mask does not reach
+    assert found.missing and all("all are padded" in reason for reason in found.missing.values())

@@ -18,6 +18,7 @@ Array: TypeAlias = np.ndarray[Any, Any]
 
 _ROOM = 2**20  # bytes of results that wait; few enough for the caches
 _NEVER_RAN = "the part of the model that it is in never ran"
+_NO_POSITION = "the data has no position for it: all are padded, or its tensor is empty"
 
 
 class Sums:
@@ -104,8 +105,12 @@ class Sums:
     ) -> tuple[dict[str, tuple[NeuronStatistics, ...]], dict[str, str], dict[str, str]]:
         """Return the statistics of each layer, one for each use; why a layer has none; why some uses have none."""
         self.settle()
-        idle = {key: _NEVER_RAN for key, place in plan.activations.items() if place not in self._by_place}
-        reasons = dict(plan.missing) | idle
+        reasons = dict(plan.missing)
+        for key, place in plan.activations.items():
+            if place not in self._by_place:
+                reasons[key] = _NEVER_RAN
+            elif not self._by_place[place].positions:
+                reasons[key] = _NO_POSITION
         found: dict[str, tuple[NeuronStatistics, ...]] = {}
         missing: dict[str, str] = {}
         partly: dict[str, str] = {}
@@ -121,7 +126,7 @@ class Sums:
 
     def _of_use(self, plan: Instrumented, layer: Layer, index: int) -> NeuronStatistics:
         place = plan.activations.get((layer.name, index))
-        if place is None or place not in self._by_place:
+        if place is None or place not in self._by_place or not self._by_place[place].positions:
             return NeuronStatistics.none(layer.uses[index].arrangement.shape[layer.uses[index].neuron_axis])
         features = plan.features.get((layer.name, index))
         return self._by_place[place].result(None if features is None else self._norms(features))
