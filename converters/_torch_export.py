@@ -185,11 +185,11 @@ class _Axes:
 
 
 def _stated(stated: Shapes) -> _Axes:
+    """Return the axes that bear a name. The names come later: a Dim with a name must hold for every size from 2 on."""
     from torch.export import Dim
 
-    dims = {name: Dim(name) for shape in stated.values() for name in shape if isinstance(name, str)}
     shapes = {
-        argument: {axis: dims[name] for axis, name in enumerate(shape) if isinstance(name, str)}
+        argument: {axis: Dim.DYNAMIC for axis, name in enumerate(shape) if isinstance(name, str)}
         for argument, shape in stated.items()
     }
     return _Axes(None, stated=shapes)

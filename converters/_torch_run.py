@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import dataclasses
 import inspect
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx.errors import ConversionError
@@ -16,6 +15,7 @@ from . import _examples
 from ._examples import Block
 from ._quiet import converting
 from ._torch_errors import exporting
+from ._torch_evaluating import evaluating
 from ._torch_tensors import computing, tensors
 
 if TYPE_CHECKING:
@@ -154,41 +154,6 @@ def register_outputs(outputs: Any) -> None:
             pending.extend(item.values())
         elif isinstance(item, tuple | list):
             pending.extend(item)
-
-
-# What models of Hugging Face's are told while they are exported, in place of what they would do: to return no key-value
-# cache, which is no tensor, and to multiply by the weights of the experts that were chosen, where the other ways are a
-# loop over values or an operator of their own.
-_EXPORTABLE: dict[str, dict[Any, Any]] = {
-    "use_cache": {True: False},
-    "_experts_implementation_internal": {"grouped_mm": "batched_mm", "eager": "batched_mm"},
-}
-
-
-@contextlib.contextmanager
-def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Put the module in evaluation mode, its configurations in a form that can be exported.
-
-    At the end every submodule has its own training flag again, every configuration what it said.
-    """
-    flags = [(part, part.training) for part in module.modules()]
-    configs = {id(config): config for part, _ in flags if hasattr(config := getattr(part, "config", None), "__dict__")}
-    before = [
-        (vars(config), name, vars(config)[name])
-        for config in configs.values()
-        for name, instead in _EXPORTABLE.items()
-        if isinstance(value := vars(config).get(name), str | bool) and value in instead
-    ]
-    module.eval()
-    try:
-        for settings, name, value in before:
-            settings[name] = _EXPORTABLE[name][value]
-        yield
-    finally:
-        for settings, name, value in before:
-            settings[name] = value
-        for part, training in flags:
-            part.training = training
 
 
 def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, Any]]:

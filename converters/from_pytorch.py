@@ -21,16 +21,17 @@ from ._kinds import Kind
 from ._pt2 import load_program
 from ._quiet import converting, step
 from ._torch_errors import translating
+from ._torch_evaluating import evaluating
 from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_fold import fold_weights
 from ._torch_lines import shorten_lines
 from ._torch_names import first_paths, keras_variables, modules_of, name_dimensions, name_inputs, name_parameters
+from ._torch_outputs import tensors_alone
 from ._torch_recurrent import free_steps, unrolled_projections
 from ._torch_run import (
     Run,
     Subject,
-    evaluating,
     is_narrow,
     keys_of,
     on,
@@ -174,7 +175,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
     step("translating to ONNX")
     # Without gradients, as it was traced: with them PyTorch takes another kernel for attention with a bias that is
     # looked up (T5, BEiT), whose result is laid out in memory as what follows does not expect.
-    with translating(program, where), free_steps(), torch.no_grad():
+    with translating(program, where), free_steps(), tensors_alone(program), torch.no_grad():
         exported = torch.onnx.export(
             unrolled_projections(program),
             dynamo=True,
