@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import torch
 
 _GENERATED = re.compile(r"s\d+")
+_RECURRENT = frozenset({"GRU", "LSTM", "RNN", "Scan"})
 _RULE = "pkg.onnxscript.rewriter.rule_name"
 _PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original\d*$")  # torch.nn.utils.parametrize
 _MAIN = ("weight", "kernel")  # the parameter that is called by its module's name alone
@@ -175,9 +176,13 @@ def name_dimensions(model: ir.Model, stated: Mapping[str, tuple[int | str, ...]]
 
 
 def _name_steps(model: ir.Model) -> None:
-    """Name the dimensions that a recurrent operator tells apart: steps come first there, then samples."""
+    """Name the dimensions that a recurrent operator tells apart: steps come first there, then samples.
+
+    A Scan, too, may be one: an LSTM that projects its hidden state.
+    """
     for node in model.graph:
-        if node.op_type in ("LSTM", "GRU", "RNN") and (steps := node.inputs[0]) is not None and steps.shape is not None:
+        steps = node.inputs[0 if node.op_type in ("LSTM", "GRU", "RNN") else -1] if node.op_type in _RECURRENT else None
+        if steps is not None and steps.shape is not None:
             for dim, name in zip(steps.shape, ("sequence", "batch"), strict=False):
                 if _GENERATED.fullmatch(_symbol(dim)):
                     _rename_symbol(model, _symbol(dim), name)

@@ -10,10 +10,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from torch.export import ExportedProgram
+from ._torch_projected import projected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,28 +68,11 @@ def _results(kernel: Callable[..., Any], x: Any, hx: Any, *rest: Any) -> Any:
     from torch._subclasses.fake_tensor import FakeTensor
 
     states = [hx] if isinstance(hx, torch.Tensor) else list(hx)
-    if not isinstance(x, FakeTensor) or _projects(states):
+    if not isinstance(x, FakeTensor):
         return kernel(x, hx, *rest)
     bidirectional = rest[-2]
     made = x.new_empty((*x.shape[:2], states[0].shape[2] * (1 + bidirectional)))
     return made, *map(torch.empty_like, states)
-
-
-def _projects(states: Sequence[Any]) -> bool:
-    """Return whether an LSTM projects its hidden state, which no operator of ONNX does."""
-    return len({state.shape[2] for state in states}) > 1
-
-
-def unrolled_projections(program: ExportedProgram) -> ExportedProgram:
-    """Return the program with its LSTMs step by step where one of them projects its hidden state."""
-    import torch
-
-    lstm = torch.ops.aten.lstm.input
-    nodes = [node for node in program.graph.nodes if node.target is lstm]
-    if not any(_projects([state.meta["val"] for state in node.args[1]]) for node in nodes):
-        return program
-    made: ExportedProgram = program.run_decompositions({lstm: torch._decomp.decomposition_table[lstm]})
-    return made
 
 
 def _opset() -> Any:
@@ -114,6 +96,8 @@ def _translation(kind: _Kind) -> Callable[..., Any]:
     ):
         directions = 2 if bidirectional else 1
         states = [hx] if kind.op != "LSTM" else list(hx)
+        if len({state.shape[2] for state in states}) > 1:  # no operator of ONNX projects the hidden state
+            return projected(x, states, params, has_biases, num_layers, directions, batch_first)
         attributes = {"hidden_size": params[1].shape[1], **kind.attributes}
         if bidirectional:
             attributes["direction"] = "bidirectional"

@@ -28,7 +28,8 @@ from ._torch_fold import fold_weights
 from ._torch_lines import shorten_lines
 from ._torch_names import first_paths, keras_variables, modules_of, name_dimensions, name_inputs, name_parameters
 from ._torch_outputs import tensors_alone
-from ._torch_recurrent import free_steps, unrolled_projections
+from ._torch_projected import place_steps
+from ._torch_recurrent import free_steps
 from ._torch_run import (
     Run,
     Subject,
@@ -177,7 +178,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
     # looked up (T5, BEiT), whose result is laid out in memory as what follows does not expect.
     with translating(program, where), free_steps(), tensors_alone(program), torch.no_grad():
         exported = torch.onnx.export(
-            unrolled_projections(program),
+            program,
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
@@ -185,6 +186,7 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
         )
     assert exported is not None
     fold_weights(exported.model)
+    place_steps(exported.model)
     exported.model.meta[_FUNCTIONAL] = exported.exported_program
     return exported.model
 

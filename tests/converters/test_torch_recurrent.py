@@ -12,7 +12,9 @@ import pytest
 import torch
 from torch import nn
 
+import wua_onnx as wua
 from wua_onnx.converters import Converted, to_onnx
+
 
 SAMPLES, STEPS, INPUTS, HIDDEN = 4, 13, 7, 5
 
@@ -74,6 +76,13 @@ LAYERS: dict[str, tuple[str, nn.RNNBase]] = {
         nn.RNN(INPUTS, HIDDEN, nonlinearity="relu", bidirectional=True, batch_first=True),
     ),
 }
+# No operator of ONNX projects the hidden state.
+PROJECTING: dict[str, nn.LSTM] = {
+    "one layer": nn.LSTM(INPUTS, HIDDEN, proj_size=3, batch_first=True),
+    "both ways, two layers": nn.LSTM(INPUTS, HIDDEN, 2, proj_size=3, batch_first=True, bidirectional=True),
+    "without biases, steps first": nn.LSTM(INPUTS, HIDDEN, proj_size=3, bias=False),
+    "big": nn.LSTM(INPUTS, 307, proj_size=101, batch_first=True),
+}
 
 
 @pytest.mark.parametrize("name", LAYERS)
@@ -107,12 +116,31 @@ def test_big_weights_are_initializers_of_the_operator(tmp_path: Path) -> None:
     assert_same(model, converted, samples(3, 11, INPUTS))
 
 
-@pytest.mark.parametrize(
-    "model", [Stepwise(), Net(nn.LSTM(INPUTS, HIDDEN, proj_size=3, batch_first=True))], ids=["loop", "projection"]
-)
+@pytest.mark.parametrize("name", PROJECTING)
 @pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")  # PyTorch is only slower
-def test_a_fixed_number_of_steps_is_told(model: nn.Module, tmp_path: Path) -> None:
-    converted = to_onnx(model.eval(), tmp_path / "m.onnx", samples(SAMPLES, STEPS, INPUTS))
+def test_a_projected_state_over_any_number_of_steps(name: str, tmp_path: Path) -> None:
+    layer = PROJECTING[name]
+    model, directions = Net(layer).eval(), 1 + layer.bidirectional
+    x = samples(SAMPLES, STEPS, INPUTS) if layer.batch_first else samples(STEPS, SAMPLES, INPUTS)
+    converted = to_onnx(model, tmp_path / "m.onnx", x)
+    assert dims(converted) == [*(["batch", "sequence"] if layer.batch_first else ["sequence", "batch"]), INPUTS]
+    assert operators(converted).count("Scan") == layer.num_layers * directions
+    assert converted.warnings == ()
+    assert_same(model, converted, samples(3, 11, INPUTS))
+    audit = wua.analyze(model, x, batch_axis=int(not layer.batch_first))
+    wanted = {f"rnn.{name}": weight for name, weight in layer.named_parameters() if "weight" in name}
+    assert audit.layers.keys() == wanted.keys()
+    for path, weight in wanted.items():
+        found, size = audit.layers[path], weight.shape[1]
+        assert found.kind == ("dense" if "weight_hr" in path else "recurrent")
+        assert found.weight_shape == ((size, 3) if "weight_hr" in path else (4, HIDDEN, size)) or name == "big"
+        assert found.module_class == "LSTM"
+    assert audit.coverage["parameters"] == sum(parameter.numel() for parameter in layer.parameters())
+    assert audit.cost.macs == STEPS * sum(weight.numel() for weight in wanted.values())
+
+
+def test_a_fixed_number_of_steps_is_told(tmp_path: Path) -> None:
+    converted = to_onnx(Stepwise().eval(), tmp_path / "m.onnx", samples(SAMPLES, STEPS, INPUTS))
     assert dims(converted) == ["batch", STEPS, INPUTS]
     (warning,) = converted.warnings
     assert f"the length of sequences is fixed to {STEPS}: forward uses it as a number" in warning
