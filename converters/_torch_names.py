@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
-from wua_onnx.model.scopes import TORCH_SCOPES, module_classes, module_path, source_line, string_list
+from wua_onnx.model.scopes import folded_normalization, module_classes, module_path, source_line
 
 from ._base import Module
 from ._trace import Parameters, initializers_of
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 _GENERATED = re.compile(r"s\d+")
 _RECURRENT = frozenset({"GRU", "LSTM", "RNN", "Scan"})
-_RULE = "pkg.onnxscript.rewriter.rule_name"
 _PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original\d*$")  # torch.nn.utils.parametrize
 _MAIN = ("weight", "kernel")  # the parameter that is called by its module's name alone
 
@@ -127,12 +126,10 @@ def modules_of(model: ir.Model, classes: Mapping[str, str]) -> dict[str, Module]
     """
     found: dict[str, Module] = {}
     for node in model.graph.all_nodes():
-        scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
         named = module_classes(node) | dict(classes)
-        innermost = next((scope for scope in reversed(scopes[:-1]) if scope), "")
         owner = ".".join(module_path(node))
         if owner and owner not in found:
-            folded = innermost if innermost != owner and "FuseBatchNorm" in node.metadata_props.get(_RULE, "") else None
+            folded = folded_normalization(node)
             found[owner] = Module(class_name=named.get(owner), line=source_line(node), folded=folded)
     return found
 

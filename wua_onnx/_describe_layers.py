@@ -22,7 +22,7 @@ from wua_onnx.model.dims import Dim, product, total
 from wua_onnx.model.graph import Model
 from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
-from wua_onnx.model.scopes import module_classes, source_line
+from wua_onnx.model.scopes import folded_normalization, module_classes, source_line
 from wua_onnx.recording import NeuronStatistics
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -112,14 +112,19 @@ def _head(layer: Layer, modules: Mapping[str, Mapping[str, str]] = MappingProxyT
 
 
 def _authored(node: NodeView, modules: Mapping[str, Mapping[str, str]]) -> Json:
-    """Return where the author's code has the layer: the path, the class and the line of its module; None if unknown."""
+    """Return where the author's code has the layer: the path, the class and the line of its module; None if unknown.
+
+    And the batch normalisation that was folded into it, where one was.
+    """
     path = node.module_name
     known = modules.get(path, {})
     name = known.get("class") or module_classes(node.node).get(path)
+    folded = known.get("folded") or folded_normalization(node.node)
     return {
         "module": path or None,
         "module_class": clean(name) if name else None,
         "source": known.get("line") or source_line(node.node),
+        **({"folded": clean(folded)} if folded else {}),
     }
 
 

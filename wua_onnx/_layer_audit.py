@@ -57,6 +57,7 @@ class LayerAudit:
         module: path of the module that owns the first of them; None where the exporter left none.
         module_class: its class, with its package where the exporter tells it (`torch.nn.modules.linear.Linear`).
         source: `file:line` of the author's code that called it; None where the exporter left none.
+        folded: path of the batch normalisation whose scale is in the weights; None where none is known.
         uses: how many operators that is.
         weight_shape: of the canonical weight: dense (in, out), convolution (out, in / groups, ...).
         neuron_axis: the axis of it along which neurons lie.
@@ -75,6 +76,7 @@ class LayerAudit:
         self.module: str | None = data.get("module")
         self.module_class: str | None = data.get("module_class")
         self.source: str | None = data.get("source")
+        self.folded: str | None = data.get("folded")
         self.uses: int = data["uses"]
         self.weight_shape: tuple[int, ...] = tuple(data["weight_shape"])
         self.neuron_axis: int = data["neuron_axis"]

@@ -15,6 +15,7 @@ TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"
 TORCH_TRACE = "pkg.torch.onnx.stack_trace"
 _NO_MODULE = ("", "_empty_nn_module_stack_from_metadata_hook")  # torch's own word for a node without a module
 _REWRITTEN = "pkg.onnxscript.rewriter.rule_name"
+_FUSED = "FuseBatchNorm"
 _FRAME = re.compile(r'File "(?P<file>[^"\n]+)", line (?P<line>[0-9]{1,9})')
 _FRAMEWORKS = re.compile(r"(?:^|[/\\])(torch|keras|onnxscript)[/\\]")
 # A list of strings in which nothing is escaped, as exporters write nearly all: read a tenfold faster.
@@ -42,14 +43,17 @@ def module_path(node: ir.Node) -> tuple[str, ...]:
     TensorFlow (`block1/conv/Conv2D`) and PyTorch's older exporter (`/layer1/layer1.0/conv1/Conv`) write.
     """
     scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
-    if scopes and "FuseBatchNorm" in node.metadata_props.get(_REWRITTEN, ""):
+    if scopes and _FUSED in node.metadata_props.get(_REWRITTEN, ""):
         owner = _weight_owner(node)
         if owner:
             return owner
     if scopes:
-        innermost = next((scope for scope in reversed(scopes[:-1]) if scope not in _NO_MODULE), "")
-        return _dotted(innermost)
+        return _dotted(_innermost(scopes))
     return _slashed(node.name if isinstance(node.name, str) else clean(node.name))
+
+
+def _innermost(scopes: list[str]) -> str:
+    return next((scope for scope in reversed(scopes[:-1]) if scope not in _NO_MODULE), "")
 
 
 @lru_cache(maxsize=4096)
@@ -73,6 +77,17 @@ def module_classes(node: ir.Node) -> dict[str, str]:
     """Return the class of each module around `node` by its path, as PyTorch's exporter writes them down."""
     scopes = string_list(node.metadata_props.get(TORCH_SCOPES))
     return dict(zip(scopes[:-1], string_list(node.metadata_props.get(TORCH_CLASSES)), strict=False))
+
+
+def folded_normalization(node: ir.Node) -> str | None:
+    """Return the path of the batch normalisation whose scale is in the weights of `node`; None where there is none.
+
+    PyTorch's exporter leaves its scope in the place of the convolution's, whose class is then nowhere in the file.
+    """
+    if _FUSED not in node.metadata_props.get(_REWRITTEN, ""):
+        return None
+    innermost = _dotted(_innermost(string_list(node.metadata_props.get(TORCH_SCOPES))))
+    return ".".join(innermost) if innermost and innermost != module_path(node) else None
 
 
 def source_line(node: ir.Node) -> str | None:

@@ -89,6 +89,7 @@ def _facts(layer: Json, word: str) -> Iterator[Fact]:
         ("operator", visible(layer["op"])),
         ("class of its module", visible(layer.get("module_class") or "")),
         ("called at", place(layer.get("source") or "")),
+        ("batch normalisation in its weights", visible(layer.get("folded") or "")),
         ("weight", visible(layer.get("weight", ""))),
         ("shape, type", f"{shape(layer['weight_shape'])} {visible(layer.get('dtype') or '').lower()}"),
         (f"{word}s", f"{n.count(layer['neurons'])}, along axis {n.count(layer['neuron_axis'])}"),
