@@ -10,6 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.memory import is_parameter, parameter_values
 from wua_onnx.layers.activations import Activation, follow, follow_on
 from wua_onnx.layers.fixed_numbers import with_fixed_numbers
@@ -23,7 +24,6 @@ from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.roles import is_unknown, role, role_of
 from wua_onnx.layers.sources import beside
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 _Owned: TypeAlias = tuple[ir.Value, Part | None]  # an initializer and what of it
@@ -65,7 +65,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
     """
     uses: dict[_Owned, list[Use]] = {}
     reasons: dict[ir.Value, str] = {}
-    computing: dict[ir.Value, str] = {}  # what weights are computed from, beside them
+    computing = set[ir.Value]()  # what weights are computed from, beside them
     model = with_fixed_numbers(with_loop_weights(model))
     nodes = list(_living(model))
     written_out = recurrences(model, nodes)
@@ -76,7 +76,9 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
                 reasons |= dict.fromkeys(_weights_of(node), f"{clean(node.op_type)}: {found}")
             elif is_parameter(found.source.root):
                 why = f"part of what the weight of {found.node.where} is computed from"
-                computing |= dict.fromkeys(beside(found.source, model), why)
+                others = dict.fromkeys(beside(found.source, model), why)
+                reasons |= others
+                computing |= others.keys()
                 uses.setdefault((found.source.root, found.source.part), []).append(found)
     contested = _contested(uses)
     groups = [group for (root, _), group in uses.items() if root not in contested]
@@ -87,7 +89,7 @@ def find_layers(model: Model, *, activation: str = "post", normalization: bool =
         owned[first.source.root] += first.source.stored
     reasons |= contested
     declined = tuple(
-        _declined(value, owned[value], reasons, computing, model)
+        _declined(value, owned[value], reasons, model, is_weight=value in reasons and value not in computing)
         for value in values
         if value not in owned or owned[value] < _elements(value)
     )
@@ -179,19 +181,14 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
 
 
 def _declined(
-    value: ir.Value,
-    owned: int,
-    reasons: Mapping[ir.Value, str],
-    computing: Mapping[ir.Value, str],
-    model: Model,
+    value: ir.Value, owned: int, reasons: Mapping[ir.Value, str], model: Model, *, is_weight: bool
 ) -> Declined:
     """Return what is left of `value` beside the `owned` elements that are in layers."""
-    reason = reasons.get(value) or computing.get(value)
     if owned:
-        reason = reason or "no layer uses this part of it"
-        return Declined(f"{clean(value.name)} (the rest)", _elements(value) - owned, reason, value in reasons)
-    reason = reason or role(value, model)
-    return Declined(clean(value.name), _elements(value), reason, value in reasons or is_unknown(reason))
+        reason = reasons.get(value, "no layer uses this part of it")
+        return Declined(f"{clean(value.name)} (the rest)", _elements(value) - owned, reason, is_weight)
+    reason = reasons.get(value) or role(value, model)
+    return Declined(clean(value.name), _elements(value), reason, is_weight or is_unknown(reason))
 
 
 def _elements(value: ir.Value) -> int:
