@@ -52,6 +52,12 @@ def test_listing_the_public_names_loads_nothing_heavy() -> None:
     assert sorted(set(HEAVY) & set(names)) == []
 
 
+def test_a_worker_starts_with_what_it_needs() -> None:
+    """Every audit starts one; onnxruntime, or the graph of the model, loads when it is asked for."""
+    names = in_fresh_python("import sys, wua_onnx.running.worker; print(*sys.modules)").split()
+    assert sorted({*HEAVY, "onnx_ir", "wua_onnx.model"} & set(names)) == []
+
+
 def test_every_public_name_resolves() -> None:
     code = "import wua_onnx as wua\nfor name in wua.__all__: assert getattr(wua, name) is not None, name"
     in_fresh_python(f"{code}\nprint(len(wua.__all__))")

@@ -16,6 +16,7 @@ from wua_onnx._profiled import profiled
 from wua_onnx._recorded import check_recorded, fitting_batch, record, recording_json, recording_of, static
 from wua_onnx._result import SCHEMA_VERSION, Audit
 from wua_onnx._sources import Source, opened, with_sample
+from wua_onnx._text import clean
 from wua_onnx.cost import CostReport
 from wua_onnx.cost.estimates import estimates
 from wua_onnx.diagrams.figure import graph_json
@@ -24,7 +25,6 @@ from wua_onnx.diagrams.links import links_json
 from wua_onnx.errors import WuaError
 from wua_onnx.layers import Layers, find_layers
 from wua_onnx.layers.consumers import freed_by_neurons
-from wua_onnx.model.limits import clean
 from wua_onnx.model.load import Dims
 
 if TYPE_CHECKING:

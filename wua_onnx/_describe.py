@@ -12,9 +12,9 @@ from typing import Any, TypeAlias
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.layers import Layers
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 Json: TypeAlias = dict[str, Any]
 

@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx import importance
+from wua_onnx._text import clean
 from wua_onnx.cost import CostReport
 from wua_onnx.cost.nodes import Path
 from wua_onnx.importance.measured import MEMORY, Measured, Memory, measured
@@ -20,7 +21,6 @@ from wua_onnx.layers.kinds.recurrent import GATES
 from wua_onnx.model.dim_json import to_json
 from wua_onnx.model.dims import Dim, product, total
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 from wua_onnx.model.scopes import folded_normalization, module_classes, source_line
 from wua_onnx.recording import NeuronStatistics

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.memory import parameter_values
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 _SMALLEST = 64  # elements; equal scales and biases of a few elements are no news
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from wua_onnx import importance
+from wua_onnx._text import clean
 from wua_onnx.cost import CostReport
 from wua_onnx.errors import DataError, RunError, WuaError
 from wua_onnx.importance.score import can_score
 from wua_onnx.layers import Layers
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 if TYPE_CHECKING:
     from wua_onnx.recording import Recorder, Recording

@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Callable
 
 MAX_SHOWN = 160  # characters of a string that are shown
+MAX_NAME = 200  # characters of a name that are kept for display
 
 
 def visible(text: object, limit: int = MAX_SHOWN) -> str:
@@ -34,6 +35,17 @@ def innermost(path: str, fits: Callable[[str], bool]) -> str:
     """Return the longest end of a path of modules that fits, behind `…`; empty where not even the last part does."""
     ends = (f"…{path[place + 1 :]}" for place, sign in enumerate(path) if sign in "./")
     return next((end for end in ends if len(end) > 1 and fits(end)), "")
+
+
+def clean(text: str | bytes | None) -> str:
+    """Return `text` as one line of valid, visible characters, at most `MAX_NAME` long.
+
+    Protobuf hands over strings that are no valid UTF-8 as bytes.
+    """
+    if isinstance(text, str) and len(text) <= MAX_NAME and text.isascii() and text.isprintable():
+        return text  # as nearly all are
+    encoded = text if isinstance(text, bytes) else (text or "").encode("utf-8", "replace")
+    return visible(encoded.decode("utf-8", "replace"), MAX_NAME)
 
 
 def share_text(share: float, digits: int = 0) -> str:

@@ -13,8 +13,8 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes.common import InlinePass, RemoveUnusedNodesPass
 
+from wua_onnx._text import clean
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.load import infer_shapes
 from wua_onnx.model.node import NodeView, ShapeUnknown
 from wua_onnx.model.quiet import silent

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.memory import tensor_bytes
 from wua_onnx.model.dims import Dim, product, total
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 # (past input, present output) of the operators that keep a cache themselves.
 _KEEPERS: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {

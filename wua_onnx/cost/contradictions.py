@@ -11,10 +11,10 @@ from functools import lru_cache
 import onnx
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import ModelError, ShapeError
 from wua_onnx.model.dims import Dim, Shape, product
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 _MOST = 2**63 - 1  # elements of a tensor

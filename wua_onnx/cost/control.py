@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.nodes import Path
 from wua_onnx.cost.report import NodeCost, summed
 from wua_onnx.cost.trips import Trips, graph_of, shapes_may_change, trips_of
 from wua_onnx.cost.value import KINDS, Cost, Verdict
 from wua_onnx.errors import LimitError
 from wua_onnx.model.dims import Dim, Expr, maximum, total
-from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
+from wua_onnx.model.limits import MAX_GRAPH_DEPTH
 from wua_onnx.model.node import NodeView
 
 if TYPE_CHECKING:

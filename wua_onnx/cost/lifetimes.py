@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.memory import VIEWS, value_bytes
 from wua_onnx.model.dims import Dim, total
 from wua_onnx.model.graph import Model, reads
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost import (
     bodies,
     cache,
@@ -31,7 +32,7 @@ from wua_onnx.cost.weights import weights as weights_of
 from wua_onnx.errors import ShapeError
 from wua_onnx.model.dims import Dim, symbol
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import MAX_GRAPH_DEPTH, clean
+from wua_onnx.model.limits import MAX_GRAPH_DEPTH
 from wua_onnx.model.node import NodeView, ShapeUnknown
 
 if TYPE_CHECKING:

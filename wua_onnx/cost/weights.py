@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.memory import parameter_values, tensor_bytes
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 

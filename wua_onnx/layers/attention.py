@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
+from wua_onnx._text import clean
 from wua_onnx.layers import attention_operators, attention_products, weightings
 from wua_onnx.layers.columns import Columns, sources_of
 from wua_onnx.layers.head_maps import PARTS, AttentionBlock, HeadMap, Projections, unmapped
@@ -17,7 +18,6 @@ from wua_onnx.layers.layer import Layer
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.naming import unique
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 # What NumPy raises where shapes contradict each other, as they may in a malformed model.

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.moves import MOVES, moved
 from wua_onnx.layers.sizes import Sizes
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from wua_onnx._text import clean
 from wua_onnx.layers.layer import Use
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 # Names that exporters invent; they say nothing and change between exports.
 _INVENTED = re.compile(r"^(val_\d+|onnx::.*|_?const.*|[a-z]?\d+|.*__\d+|new_.*|initializer_?\d*|weight_?\d*)$", re.I)

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import onnx
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 _MICROSOFT = "com.microsoft"
 _MOST = 1000  # nodes looked at for one parameter

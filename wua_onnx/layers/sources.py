@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.layers import computed
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.parts import CUTS, Part, part_of
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 _MAX_CHAIN = 16

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import ExternalDataError
-from wua_onnx.model.limits import clean
 
 
 def locate(model: ir.Model, folder: Path, own_file: Path | None) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import ShapeError
 from wua_onnx.model import symbols
-from wua_onnx.model.limits import clean
 
 Dims = Mapping[str, int | tuple[int, ...]]
 

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import ModelError
 from wua_onnx.model import dims as d
 from wua_onnx.model import external
 from wua_onnx.model.dim_text import NotADimension, parse
 from wua_onnx.model.dims import Dim, Shape
-from wua_onnx.model.limits import clean
 from wua_onnx.model.node import NodeView
 
 

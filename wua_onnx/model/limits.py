@@ -1,27 +1,15 @@
-"""Safety limits on model files, which are untrusted input, and the cleaning of their strings."""
+"""Safety limits on model files, which are untrusted input."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from wua_onnx._text import visible
+from wua_onnx._text import clean
 from wua_onnx.errors import LimitError
 
 MAX_NODES = 2_000_000  # nodes of a graph
 MAX_WRITTEN_OUT = 200_000  # nodes that come of function calls, the calls included
 MAX_GRAPH_DEPTH = 64  # If/Loop/Scan bodies inside each other
-MAX_NAME = 200  # characters of a name that are kept for display
-
-
-def clean(text: str | bytes | None) -> str:
-    """Return `text` as one line of valid, visible characters, at most `MAX_NAME` long.
-
-    Protobuf hands over strings that are no valid UTF-8 as bytes.
-    """
-    if isinstance(text, str) and len(text) <= MAX_NAME and text.isascii() and text.isprintable():
-        return text  # as nearly all are
-    encoded = text if isinstance(text, bytes) else (text or "").encode("utf-8", "replace")
-    return visible(encoded.decode("utf-8", "replace"), MAX_NAME)
 
 
 def check_size(model: ir.Model) -> None:

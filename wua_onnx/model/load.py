@@ -10,11 +10,12 @@ from typing import Any
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import ModelError
 from wua_onnx.model import computed_shapes, external, inlining, loops, more_shapes, symbols
 from wua_onnx.model.given_dims import Dims, bindings
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import check_size, clean
+from wua_onnx.model.limits import check_size
 from wua_onnx.model.quiet import silent
 from wua_onnx.model.reading import read, skeleton_of
 

@@ -9,9 +9,9 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.model import dims as d
 from wua_onnx.model.dims import Dim, Shape
-from wua_onnx.model.limits import clean
 from wua_onnx.model.scopes import module_name, module_path
 
 if TYPE_CHECKING:

@@ -13,10 +13,9 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from wua_onnx._files import none_there
-from wua_onnx._text import visible
+from wua_onnx._text import clean, visible
 from wua_onnx.errors import ModelError, NotOnnxError
 from wua_onnx.model import sparse, wire, wiring
-from wua_onnx.model.limits import clean
 from wua_onnx.model.quiet import silent
 
 # What a file is instead, by its first bytes.

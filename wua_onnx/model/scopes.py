@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import onnx_ir as ir
 
-from wua_onnx.model.limits import clean
+from wua_onnx._text import clean
 
 TORCH_SCOPES = "pkg.torch.onnx.name_scopes"
 TORCH_CLASSES = "pkg.torch.onnx.class_hierarchy"

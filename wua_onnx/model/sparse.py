@@ -9,8 +9,8 @@ from typing import TypeAlias
 import numpy as np
 import onnx
 
+from wua_onnx._text import clean
 from wua_onnx.errors import LimitError, ModelError
-from wua_onnx.model.limits import clean
 
 MAX_ELEMENTS = 2**27  # of all sparse tensors of a model, written out
 

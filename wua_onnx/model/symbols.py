@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.model.dim_text import NotADimension, parse
 from wua_onnx.model.dims import Dim, substitute, symbol, text
-from wua_onnx.model.limits import clean
 
 
 def all_values(model: ir.Model) -> Iterator[ir.Value]:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 import onnx
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import ModelError
 from wua_onnx.model.graph import subgraphs
-from wua_onnx.model.limits import clean
 
 _SHOWN = 6  # nodes of a circle
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.model import dims as d
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.observe.attribution import Group, attribute
 from wua_onnx.observe.marked import Marked, marked
 from wua_onnx.observe.profile import Absent, Profile, Unattributed

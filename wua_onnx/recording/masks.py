@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import DataError
 from wua_onnx.model import dims as d
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 
 if TYPE_CHECKING:
     from wua_onnx.recording.builder import Builder

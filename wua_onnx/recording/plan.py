@@ -9,6 +9,7 @@ from typing import TypeAlias
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import DataError
 from wua_onnx.layers import Layer
 from wua_onnx.layers.activations import Activation
@@ -17,7 +18,6 @@ from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
 from wua_onnx.model import dims as d
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.symbols import all_values
 from wua_onnx.recording.bodies import Bodies, CannotLift
 from wua_onnx.recording.masks import Mask

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from wua_onnx._files import write_bytes
+from wua_onnx._text import clean
 from wua_onnx.errors import DataError
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.recording.statistics import Accumulator
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import onnx
 
-from wua_onnx.model.limits import clean
+from wua_onnx._text import clean
 
 
 def verdict(model: bytes) -> str | None:

@@ -7,11 +7,11 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx._text import clean
 from wua_onnx.errors import DataError
 from wua_onnx.model import dims as d
 from wua_onnx.model.dims import Dim
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.running.arrays import as_array, fits_type
 from wua_onnx.running.hints import fits, hint
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.errors import LimitError, RunError
 from wua_onnx.model import external
 from wua_onnx.model.graph import Model
-from wua_onnx.model.limits import clean
 from wua_onnx.model.symbols import all_values
 
 _MAX_MESSAGE = 2**31 - 2**20  # bytes; protobuf's limit

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx._text import clean
 from wua_onnx.errors import DeviceError, RunError, WuaError
-from wua_onnx.model.limits import clean
 from wua_onnx.running.binding import Binding, can_bind
 from wua_onnx.running.devices import check_computes, onnxruntime, providers
 from wua_onnx.running.overdue import OVERDUE

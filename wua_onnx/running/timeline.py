@@ -11,8 +11,8 @@ from typing import Any, TypeAlias
 
 import onnx
 
+from wua_onnx._text import clean
 from wua_onnx.errors import RunError
-from wua_onnx.model.limits import clean
 
 Event: TypeAlias = Mapping[str, Any]
 Place: TypeAlias = tuple[str, str]  # name and operator of a kernel

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from wua_onnx._text import clean
 from wua_onnx.cost.memory import is_parameter, parameter_values
 from wua_onnx.findings.registry import Evidence, Finding, finding_rule
-from wua_onnx.model.limits import clean
 
 
 @finding_rule("non-finite")
