@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import nn
 
 from wua_onnx.converters import is_convertible, to_onnx
 from wua_onnx.errors import ConversionError
+
+from .shared import first_dims, run, samples
 
 
 class TwoInputs(nn.Module):
@@ -29,28 +29,11 @@ class TwoInputs(nn.Module):
         return {"sum": self.left(a) + self.right(b), "which": self.left(a).argmax(1)}
 
 
-def samples(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
 def exported(model: nn.Module, *args: torch.Tensor, dynamic: bool = True) -> torch.export.ExportedProgram:
     axes = tuple({0: torch.export.Dim.AUTO} for _ in args) if dynamic else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # torch 2.13 copies its own deprecated LeafSpec
         return torch.export.export(model, args, dynamic_shapes=axes)
-
-
-def first_dims(path: Path) -> list[int | str]:
-    inputs = onnx.load(path).graph.input
-    return [i.type.tensor_type.shape.dim[0].dim_param or i.type.tensor_type.shape.dim[0].dim_value for i in inputs]
-
-
-def run(path: Path, *arrays: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    result: list[np.ndarray[Any, Any]] = session.run(
-        None, {i.name: array for i, array in zip(session.get_inputs(), arrays, strict=True)}
-    )
-    return result
 
 
 def test_exported_program_and_pt2_file(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ import pytest
 from wua_onnx.converters._keras_rebuild import draft_rebuilt
 from wua_onnx.errors import ConversionError, MissingDependency
 
+from .shared import samples
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
@@ -46,10 +48,6 @@ class Mine(keras.Model):
     def call(self, x):
         return self.second(self.first(x))
 """
-
-
-def samples(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def branches() -> Any:

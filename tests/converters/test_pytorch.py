@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import torch
 from torch import nn
 
 from wua_onnx.converters import to_onnx
 from wua_onnx.errors import ConversionError
+
+from .shared import first_dims, run, samples
 
 Tensors = dict[str, torch.Tensor]
 
@@ -61,23 +62,6 @@ def cnn() -> nn.Sequential:
     assert norm.running_mean is not None
     norm.running_mean.uniform_(-1, 1)
     return model
-
-
-def samples(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def first_dims(path: Path) -> list[int | str]:
-    inputs = onnx.load(path).graph.input
-    return [i.type.tensor_type.shape.dim[0].dim_param or i.type.tensor_type.shape.dim[0].dim_value for i in inputs]
-
-
-def run(path: Path, *arrays: np.ndarray[Any, Any]) -> list[np.ndarray[Any, Any]]:
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    result: list[np.ndarray[Any, Any]] = session.run(
-        None, {i.name: array for i, array in zip(session.get_inputs(), arrays, strict=True)}
-    )
-    return result
 
 
 def test_outputs_agree_at_a_batch_size_never_seen(tmp_path: Path) -> None:

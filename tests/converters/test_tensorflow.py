@@ -15,6 +15,8 @@ import pytest
 from wua_onnx.converters import _base, _tf_graph, from_tensorflow, is_convertible, to_onnx
 from wua_onnx.errors import ConversionError
 
+from .shared import samples, saved
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
@@ -28,10 +30,6 @@ Array = np.ndarray[Any, Any]
 def _seeded() -> None:
     keras.utils.set_random_seed(0)
     keras.backend.clear_session()
-
-
-def samples(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def randomized(model: Any) -> Any:
@@ -84,17 +82,6 @@ def run(path: Path, **feeds: Array) -> dict[str, Array]:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     return dict(zip(names, session.run(None, feeds), strict=True))
-
-
-def saved(model: Any, path: Path) -> Path:
-    """Write a Keras file, or a SavedModel where `path` has no suffix."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy and of HDF5
-        if path.suffix:
-            model.save(path)
-        else:
-            model.export(path, verbose=False)
-    return path
 
 
 def test_sequential(tmp_path: Path) -> None:

@@ -16,6 +16,8 @@ import wua_onnx as wua
 from wua_onnx.converters import _tf_graph, from_tensorflow, to_onnx
 from wua_onnx.errors import ConversionError
 
+from .shared import samples
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
@@ -24,10 +26,6 @@ with warnings.catch_warnings():
 
 layers = keras.layers
 Array = np.ndarray[Any, Any]
-
-
-def samples(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def run(path: Path, x: Array) -> Array:

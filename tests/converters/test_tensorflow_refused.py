@@ -12,6 +12,8 @@ import pytest
 from wua_onnx.converters import to_onnx
 from wua_onnx.errors import ConversionError
 
+from .shared import samples, saved
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
@@ -19,21 +21,6 @@ with warnings.catch_warnings():
 
 layers = keras.layers
 Array = np.ndarray[Any, Any]
-
-
-def samples(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
-
-
-def saved(model: Any, path: Path) -> Path:
-    """Write a Keras file, or a SavedModel where `path` has no suffix."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy and of HDF5
-        if path.suffix:
-            model.save(path)
-        else:
-            model.export(path, verbose=False)
-    return path
 
 
 def test_function_without_signature_needs_x(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from wua_onnx.converters import _tf_graph, _tf_lite, _tf_names, from_tensorflow, to_onnx
 from wua_onnx.errors import ConversionError
 
+from .shared import samples, saved
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
@@ -21,10 +23,6 @@ with warnings.catch_warnings():
 layers = keras.layers
 Array = np.ndarray[Any, Any]
 POLICIES = ["mixed_float16", "mixed_bfloat16"]
-
-
-def samples(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def mlp() -> Any:
@@ -55,13 +53,6 @@ def narrow(name: str, policy: str) -> tuple[Any, Array]:
         return build(), samples(*shape)
     finally:
         keras.mixed_precision.set_global_policy("float32")
-
-
-def saved(model: Any, folder: Path) -> Path:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy
-        model.export(folder, verbose=False)
-    return folder
 
 
 @pytest.mark.parametrize("policy", POLICIES)

@@ -13,16 +13,14 @@ import pytest
 import wua_onnx as wua
 from wua_onnx.converters import to_onnx
 
+from .shared import samples
+
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import keras
 
 layers = keras.layers
 Array = np.ndarray[Any, Any]
-
-
-def samples(*shape: int) -> Array:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def weights(path: Path) -> dict[str, tuple[int, ...]]:

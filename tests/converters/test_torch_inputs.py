@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnx
@@ -15,11 +14,9 @@ import wua_onnx as wua
 from wua_onnx.converters import to_onnx
 from wua_onnx.errors import ConversionError
 
+from .shared import samples
+
 Shape = list[int | str]
-
-
-def samples(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def shapes(path: Path) -> dict[str, Shape]:

@@ -16,9 +16,7 @@ from torch import nn
 from wua_onnx.converters import from_pytorch, to_onnx
 from wua_onnx.errors import ConversionError
 
-
-def samples(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+from .shared import samples
 
 
 @dataclass

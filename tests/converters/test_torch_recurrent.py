@@ -15,6 +15,7 @@ from torch import nn
 import wua_onnx as wua
 from wua_onnx.converters import Converted, to_onnx
 
+from .shared import samples
 
 SAMPLES, STEPS, INPUTS, HIDDEN = 4, 13, 7, 5
 
@@ -43,10 +44,6 @@ class Stepwise(nn.Module):
         for step in x.unbind(1):
             state = self.cell(step, state)
         return state
-
-
-def samples(*shape: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
 
 def dims(converted: Converted) -> list[int | str]:
