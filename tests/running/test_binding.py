@@ -11,6 +11,7 @@ import pytest
 from wua_onnx.errors import RunError
 from wua_onnx.recording import Recorder
 from wua_onnx.running import Session
+from wua_onnx.running.binding import Binding
 
 from .test_session import X, proto
 
@@ -134,3 +135,40 @@ def test_a_recording_through_bound_buffers(monkeypatch: pytest.MonkeyPatch) -> N
         (got,) = bound.layers[name]
         np.testing.assert_array_equal(got.mean, expected.mean)
         np.testing.assert_array_equal(got.histogram, expected.histogram)
+
+
+class Bound:
+    """What onnxruntime binds to, noting where outputs are to lie."""
+
+    def __init__(self) -> None:
+        self.outputs: list[tuple[str, str, int]] = []
+
+    def bind_output(self, *where: Any) -> None:
+        self.outputs.append(where)
+
+    def clear_binding_outputs(self) -> None:
+        pass
+
+    def copy_outputs_to_cpu(self) -> list[Any]:
+        return []
+
+
+def test_shapes_are_not_sent_to_the_device_and_back() -> None:
+    import onnxruntime
+
+    made = onnxruntime.InferenceSession(
+        proto(
+            "(float[N, 3] x) => (float[N, 3] y, int64[2] s, int32[2] t) { y = Neg(x) s = Shape(x) t = Cast<to=6>(s) }"
+        ),
+        providers=["CPUExecutionProvider"],
+    )
+    bound = Bound()
+
+    class OnDevice:
+        get_outputs, io_binding = made.get_outputs, staticmethod(lambda: bound)
+
+        def run_with_iobinding(self, *_: Any) -> None:
+            pass
+
+    Binding(onnxruntime, OnDevice(), "cuda", 1).run({}, ["y", "s", "t"], None)
+    assert bound.outputs == [("y", "cuda", 1), ("s", "cpu", 0), ("t", "cuda", 1)]

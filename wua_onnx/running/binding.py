@@ -14,7 +14,8 @@ class Binding:
     """Binds the inputs and outputs of a session to a device.
 
     Inputs have one buffer each on the device, which batches of the same shapes are copied into one after the other.
-    Outputs are allocated there by the run that computes them, and come back together when it has ended.
+    Outputs are allocated there by the run that computes them, and come back together when it has ended; int64 alone stays
+    on the host, where onnxruntime computes shapes, as taps ask for them: on a device they would be copied twice.
 
     Args:
         runtime: the module onnxruntime.
@@ -28,6 +29,7 @@ class Binding:
         self._device = (device, number)
         self._binding = session.io_binding()
         self._buffers: dict[str, Any] = {}
+        self._on_host = {output.name for output in session.get_outputs() if output.type == "tensor(int64)"}
 
     def run(self, feeds: Mapping[str, Array], outputs: Sequence[str], options: Any) -> list[Any]:
         """Run once and return `outputs`, in that order, in the memory of the host.
@@ -44,7 +46,7 @@ class Binding:
             self._bind(name, np.ascontiguousarray(array).reshape(array.shape))
         self._binding.clear_binding_outputs()  # else the next run would write into what this one returned
         for name in outputs:
-            self._binding.bind_output(name, *self._device)
+            self._binding.bind_output(name, *(("cpu", 0) if name in self._on_host else self._device))
         self._session.run_with_iobinding(self._binding, options)
         returned: list[Any] = self._binding.copy_outputs_to_cpu()
         self._binding.clear_binding_outputs()
