@@ -14,8 +14,8 @@ class Binding:
     """Binds the inputs and outputs of a session to a device.
 
     Inputs have one buffer each on the device, which batches of the same shapes are copied into one after the other.
-    Outputs are allocated there by the run that computes them, and come back together when it has ended; int64 alone stays
-    on the host, where onnxruntime computes shapes, as taps ask for them: on a device they would be copied twice.
+    Outputs are allocated there by the run that computes them, and come back together when it has ended. Only int64
+    stays on the host, where onnxruntime computes the shapes that taps ask for: on a device they would be copied twice.
 
     Args:
         runtime: the module onnxruntime.
