@@ -12,8 +12,8 @@ from zipfile import BadZipFile
 import numpy as np
 
 from wua_onnx._files import none_there
+from wua_onnx._text import clean
 from wua_onnx.errors import DataError
-from wua_onnx.model.limits import clean
 
 Array: TypeAlias = np.ndarray[Any, Any]
 LABELS = ("y", "label", "labels")
@@ -61,6 +61,20 @@ def whole(X: Any) -> Any:
     raise DataError(f"X: expected arrays, an iterable of batches or a path, got {type(X).__name__}{hint}")
 
 
+def flat(block: Any) -> Any:
+    """Return a batch whose inputs stand together, `({"a": a, "b": b}, y)` or `((a, b), y)`, as one mapping or tuple.
+
+    Keras wants batches so, and a DataLoader makes them of such samples. Any other block is returned as it is.
+    """
+    if not isinstance(block, tuple | list) or not 1 <= len(block) <= 2 or is_numbers(block):
+        return block
+    inputs, labels = block[0], block[1:]
+    if isinstance(inputs, Mapping):
+        return {**dict(zip(LABELS, labels, strict=False)), **inputs}
+    together = isinstance(inputs, tuple | list) and all(hasattr(value, "shape") for value in inputs)
+    return (*inputs, *labels) if together and all(hasattr(value, "shape") for value in labels) else block
+
+
 def _from_file(path: Path) -> Any:
     if not path.is_file():
         got = "a folder" if path.is_dir() else none_there(path)
@@ -92,6 +106,12 @@ def _group(dtype: np.dtype[Any]) -> str:
     return _GROUPS.get(dtype.kind, dtype.kind)
 
 
+def _has_nan(array: Array) -> bool:
+    """Return whether a NaN is among floats: a minimum passes it on, at the speed of memory, and takes none itself."""
+    with np.errstate(invalid="ignore"):
+        return array.size > 0 and bool(np.isnan(array.min()))
+
+
 def converted(array: Array, wanted: np.dtype[Any], where: Callable[[], str]) -> Array:
     """Return `array` with elements of type `wanted`; precision may be lost, but no value may leave the range.
 
@@ -103,7 +123,7 @@ def converted(array: Array, wanted: np.dtype[Any], where: Callable[[], str]) -> 
     Raises:
         DataError: there is a NaN, or a value that the type cannot hold.
     """
-    if _group(array.dtype) == "f" and np.isnan(array).any():
+    if _group(array.dtype) == "f" and _has_nan(array):
         bad = np.argwhere(np.isnan(array))
         raise DataError(f"{where()}: expected numbers, got {len(bad):,} NaN, the first at {bad[0].tolist()}")
     if array.dtype == wanted:
