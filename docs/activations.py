@@ -12,22 +12,27 @@ from wua_onnx.layers.fitted import TOLERANCE
 from wua_onnx.layers.function_values import FAMILIES, GRID, KNOWN, Form
 from wua_onnx.layers.inside import APPLIED
 from wua_onnx.layers.mixture import MOST_NEURONS
+from wua_onnx.layers.over_neurons import FUNCTIONS
 from wua_onnx.layers.patterns import MAX_OPERATORS
+from wua_onnx.layers.sparsemax_pattern import ENTMAX, SPARSEMAX
 from wua_onnx.report.markdown import escape
 
-FORMS = (*KNOWN, *FAMILIES)
+FORMS = (*KNOWN, *FAMILIES, *FUNCTIONS)
 # Of those that are no form: an operator, or nothing.
 FORMULAS = {
     "Asinh": "ln(x + √(x² + 1))",
     "Atan": "arctan(x)",
     "Cos": "cos(x)",
+    "Cosh": "cosh(x)",
     "Erf": "erf(x)",
     "Hardmax": "1 at the first largest of the neurons, else 0",
-    "LogSoftmax": "x − ln Σ exp(x), the sum over the neurons",
     "Sign": "−1 below 0, 1 above",
     "Sin": "sin(x)",
-    "Softmax": "exp(x) / Σ exp(x), the sum over the neurons",
+    "Sinh": "sinh(x)",
+    "Sparsemax": "the nearest probabilities: max(x − τ, 0) that sum to 1 over the neurons",
+    "1.5-entmax": "max(x/2 − τ, 0)² that sum to 1 over the neurons",
 }
+SORTED = (SPARSEMAX, ENTMAX)
 OWN = {"BiasGelu", "FastGelu", "QuickGelu", *QUANTIZED}  # of com.microsoft
 
 INTRODUCTION = f"""\
@@ -86,10 +91,17 @@ at its own output, since the product is no function of one neuron. GLU splits th
 that take part in different ways: all of them are read at the layer's own output, as is a gate that is packed in one
 weight with the other layer (Phi-3).
 
+## Behind a normalisation
+
+A normalisation by group or instance is passed, with or without a function behind it. One over the neurons of each
+position (LayerNormalization, RMSNormalization, or such a thing written out: what is centred, or divided by its root
+mean square or its norm) is passed where a function follows, as in Linear, LayerNorm, GELU; the neurons are read behind
+the function then, else before the normalisation.
+
 ## What is not recognised
 
-- Softmax and LogSoftmax are known as operators, and written out with Exp, ReduceSum and Div or Log, with or without the
-  largest taken off before, or with ReduceLogSumExp. Written in other ways they are read behind Exp.
+- Softmax, that off by one and LogSoftmax are known as operators and by what they compute, but not where they take
+  numbers beside the neurons in (Concat): read before them.
 - Sparsemax and 1.5-entmax are known where they sort all neurons by TopK and sum them by CumSum, as PyTorch's exporters
   write them; Keras's Sparsemax is read before it.
 - {along} count where they run over the neurons of the layer. Over another axis, as in attention, they end the walk.
@@ -104,7 +116,8 @@ weight with the other layer (Phi-3).
 
 def page() -> str:
     """Return the page."""
-    named = sorted({f.name for f in (*OPERATORS.values(), *(form.function for form in FORMS))}, key=str.lower)
+    functions = (*OPERATORS.values(), *(form.function for form in FORMS), *SORTED)
+    named = sorted({function.name for function in functions}, key=str.lower)
     heads = ("function", "computes", "single operators", "several operators", "never below 0", "dead by")
     table = [" | ".join(heads), " | ".join(["---"] * len(heads)), *map(_row, named)]
     rest = REST.format(
@@ -140,7 +153,7 @@ def _row(name: str) -> str:
 
 def _functions(name: str, forms: list[Form]) -> Iterator[Function]:
     yield from (form.function for form in forms)
-    yield from (function for function in OPERATORS.values() if function.name == name)
+    yield from (function for function in (*OPERATORS.values(), *SORTED) if function.name == name)
 
 
 if __name__ == "__main__":

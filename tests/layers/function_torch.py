@@ -56,6 +56,13 @@ def entmax(z: Tensor) -> Tensor:
     return (z - thresholds.gather(-1, count - 1)).clamp(min=0) ** 2
 
 
+def off_by_one(z: Tensor) -> Tensor:
+    """Return exp(z) / (1 + Σ exp(z)), the largest taken off before."""
+    largest = z.amax(-1, keepdim=True)
+    powers = torch.exp(z - largest)
+    return powers / (torch.exp(-largest) + powers.sum(-1, keepdim=True))
+
+
 # What is read: the name of the function, and the module.
 CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "ELU": ("ELU", nn.ELU),
@@ -110,6 +117,19 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "logsumexp": ("LogSoftmax", lambda: Written(lambda x: x - torch.logsumexp(x, -1, keepdim=True))),
     "sparsemax": ("Sparsemax", lambda: Written(sparsemax)),
     "entmax": ("1.5-entmax", lambda: Written(entmax)),
+    "off_by_one": (
+        "Softmax, off by one",
+        lambda: Written(lambda x: torch.exp(x) / (1 + torch.exp(x).sum(-1, keepdim=True))),
+    ),
+    "off_by_one_safely": ("Softmax, off by one", lambda: Written(off_by_one)),
+    "layer_norm_gelu": ("GELU", lambda: nn.Sequential(nn.LayerNorm(NEURONS), nn.GELU())),
+    "root_mean_square_silu": ("SiLU", lambda: nn.Sequential(nn.RMSNorm(NEURONS), nn.SiLU())),
+    "unit_length_relu": ("ReLU", lambda: Written(lambda x: torch.relu(nn.functional.normalize(x, dim=-1)))),
+    "maximum": ("ReLU", lambda: Written(lambda x: torch.maximum(x, torch.zeros_like(x)))),
+    "logaddexp": ("Softplus", lambda: Written(lambda x: torch.logaddexp(x, torch.zeros_like(x)))),
+    "cube": ("Cube", lambda: Written(lambda x: x**3)),
+    "sinh": ("Sinh", lambda: Written(torch.sinh)),
+    "cosh": ("Cosh", lambda: Written(torch.cosh)),
     "clamp": ("ReLU", lambda: Written(lambda x: x.clamp(min=0))),
     "relu_squared": ("ReLU squared", lambda: Written(lambda x: torch.relu(x) ** 2)),
     "snake": ("elementwise (Pow, Sin)", lambda: Written(lambda x: x + torch.sin(x) ** 2)),
@@ -125,7 +145,12 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     ),
 }
 # These exporters refuse these.
-REFUSED = {"dynamo": {"RReLU"}, "TorchScript": {"Threshold", "Threshold_0", "asinh"}}
+REFUSED = {
+    "dynamo": {"RReLU"},
+    "TorchScript": {
+        *("Threshold", "Threshold_0", "asinh", "sinh", "cosh", "logaddexp", "root_mean_square_silu"),
+    },
+}
 
 
 class Branch(nn.Module):
@@ -195,7 +220,10 @@ GATED: dict[str, tuple[dict[str, str | None], Callable[[], nn.Module]]] = {
 
 
 # Functions of all neurons; and what onnxruntime scales inside of a convolution: Softplus with a factor.
-NOT_OF_CONVOLUTIONS = {"Softmin", "Softmax", "LogSoftmax", "logsumexp", "Softplus_beta", "sparsemax", "entmax"}
+NOT_OF_CONVOLUTIONS = {
+    *("Softmin", "Softmax", "LogSoftmax", "logsumexp", "Softplus_beta", "sparsemax", "entmax"),
+    *("off_by_one", "off_by_one_safely", "layer_norm_gelu", "root_mean_square_silu", "unit_length_relu"),
+}
 
 
 class Everything(nn.Module):

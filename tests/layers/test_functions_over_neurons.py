@@ -17,6 +17,7 @@ from .graphs import MICROSOFT, model, rand, run
 N = 29
 X = rand(N, 3, 5, seed=4)
 WEIGHTS: dict[str, Any] = {"w": rand(5, 7), "b": rand(7), "last": np.array([-1]), "other": np.array([1])}
+WEIGHTS |= {"unit": np.float32(1), "two": np.float32(2), "head": rand(7, 2), "both": rand(3, 7)}
 SUM = "s = ReduceSum<keepdims = 1>(e, last)"
 TOP = "m = ReduceMax<keepdims = 1>(z, last) d = Sub(z, m) e = Exp(d)"
 # what follows z, where the neurons are read, the name of the function
@@ -25,6 +26,22 @@ WRITTEN: dict[str, tuple[str, str, str | None]] = {
     "without the largest": (f"{TOP} {SUM} y = Div(e, s)", "y", "Softmax"),
     "its logarithm": (f"{TOP} {SUM} l = Log(s) y = Sub(d, l)", "y", "LogSoftmax"),
     "its logarithm, nothing taken off": (f"e = Exp(z) {SUM} l = Log(s) y = Sub(z, l)", "y", "LogSoftmax"),
+    "by the logarithm of the sum": (
+        "l = ReduceLogSumExp<keepdims = 1>(z, last) d = Sub(z, l) y = Exp(d)", "y", "Softmax"
+    ),
+    "off by one": (f"e = Exp(z) {SUM} t = Add(s, unit) y = Div(e, t)", "y", "Softmax, off by one"),
+    "off by two": (f"e = Exp(z) {SUM} t = Add(s, two) y = Div(e, t)", "e", "Exp"),
+    "a layer norm, then a function": ("n = LayerNormalization(z, b) y = Relu(n)", "y", "ReLU"),
+    "a layer norm alone": ("n = LayerNormalization(z, b) y = MatMul(n, head)", "z", None),
+    "over two axes": ("n = LayerNormalization<axis = -2>(z, both) y = Relu(n)", "z", None),
+    "by the root of the mean square": (
+        "q = Mul(z, z) m = ReduceMean<keepdims = 1>(q, last) r = Sqrt(m) n = Div(z, r) k = Mul(n, b) y = Tanh(k)",
+        "y", "Tanh",
+    ),
+    "a mean over another axis": ("m = ReduceMean<keepdims = 1>(z, other) n = Sub(z, m) y = Relu(n)", "z", None),
+    "by less than its mean": (
+        "m = ReduceMean<keepdims = 1>(z, last) h = Div(m, two) n = Sub(z, h) y = Relu(n)", "z", None
+    ),
     "over another axis": ("e = Exp(z) s = ReduceSum<keepdims = 1>(e, other) y = Div(e, s)", "e", "Exp"),
     "another sum": (f"e = Exp(z) {SUM} t = Sqrt(s) y = Div(e, t)", "e", "Exp"),
     "upside down": (f"e = Exp(z) {SUM} y = Div(s, e)", "e", "Exp"),
@@ -49,7 +66,7 @@ def test_softmax_written_out(case: str) -> None:
 def test_the_mean_is_that_of_the_operator(case: str) -> None:
     nodes, _, function = WRITTEN[case]
     before = "(float[N, 3, 5] x) => (float[] y) { a = MatMul(x, w) z = Add(a, b)"
-    used = {name: value for name, value in WEIGHTS.items() if name != "other"}
+    used = {name: WEIGHTS[name] for name in ("w", "b", "last")}
     written = wua.analyze(model(f"{before} {nodes} }}", used), X).layers["w"]
     whole = {name: WEIGHTS[name] for name in ("w", "b")}
     operator = wua.analyze(model(f"{before} y = {function}<axis = -1>(z) }}", whole), X).layers["w"]

@@ -15,11 +15,11 @@ from wua_onnx.layers import activation_functions as functions
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.function_values import identify
 from wua_onnx.layers.integer_functions import quantization_of
-from wua_onnx.layers.passing import pass_step
+from wua_onnx.layers.over_neurons import written_function
+from wua_onnx.layers.passing import pass_normalisation, pass_step
 from wua_onnx.layers.patterns import find_pattern
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.side import Side
-from wua_onnx.layers.softmax_pattern import written_softmax
 from wua_onnx.layers.sparsemax_pattern import written_sparsemax
 from wua_onnx.layers.walk import Array, Walk, all_users, along_neurons, only_user
 from wua_onnx.model.graph import Model
@@ -77,17 +77,20 @@ def follow(
     if activation == "pre":
         return Activation(value=output, axes=axes, factor=walk.factor, function=None, quantization=quantization)
     reading = unscaled = _read_at(walk)
+    normalised = False
     for _ in range(_MAX_STEPS):
         function = _through_function(walk)
         if function is not None:
             return _read_at(walk, function)
         moves_only = pass_step(walk)
         if moves_only is None:
-            break
-        if not moves_only:
+            if normalised or not pass_normalisation(walk):
+                break
+            normalised = True
+        elif not moves_only and not normalised:
             reading = _read_at(walk)
             unscaled = unscaled if walk.scaled_alike else reading
-    return unscaled if _ends_in_a_product(walk) else reading
+    return unscaled if not normalised and _ends_in_a_product(walk) else reading
 
 
 def _ends_in_a_product(walk: Walk) -> bool:
@@ -145,7 +148,7 @@ def _stored(value: ir.Value, graph: ir.Graph | ir.Function | None) -> ir.Value:
 
 def _through_function(walk: Walk) -> Function | None:
     """Take one activation function, a single operator or the pattern of one; None where none follows."""
-    written = written_softmax(walk) or written_sparsemax(walk)
+    written = written_function(walk) or written_sparsemax(walk)
     if written is not None:
         walk.step(written[0], walk.axes)
         return written[1]

@@ -101,6 +101,7 @@ KNOWN: tuple[Form, ...] = (
     ),
     _known(OPERATORS["Abs"], "|x|", np.abs),
     _known(Function("Square", non_negative=True), "x²", np.square),
+    _known(Function("Cube"), "x³", lambda x: np.power(x, 3)),
     _known(OPERATORS["Exp"], "exp(x)", np.exp),
 )
 

@@ -7,12 +7,14 @@ import onnx_ir as ir
 
 from wua_onnx.layers.axes import moved_axes
 from wua_onnx.layers.integer_functions import real
+from wua_onnx.layers.over_neurons import written_normalisation
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.walk import Walk, all_users, along_neurons, constant_of, only_user
 from wua_onnx.model.node import NodeView
 
 _VALUES_KEPT = frozenset({"Identity", "Dropout", "QuantizeLinear", "DequantizeLinear"})
 _NORMALISATIONS = frozenset({"InstanceNormalization", "GroupNormalization"})
+_OVER_NEURONS = frozenset({"LayerNormalization", "RMSNormalization", "SimplifiedLayerNormalization"})
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
@@ -34,6 +36,27 @@ def pass_step(walk: Walk) -> bool | None:
         walk.step(result, axes)
         return True
     return _through_scale(walk, node, index)
+
+
+def pass_normalisation(walk: Walk) -> bool:
+    """Take a normalisation over the neurons, an operator or written out; whether there is one.
+
+    Its constant scale is a factor, as that of a normalisation by group.
+    """
+    end = written_normalisation(walk)
+    if end is not None:
+        walk.step(end, walk.axes)
+        return True
+    user = only_user(walk)
+    rank = len(walk.value.shape or ())
+    if user is None or user[0].op_type not in _OVER_NEURONS or user[1] != 0 or not rank:
+        return False
+    node = user[0]
+    scale = along_neurons(node, 1, walk)
+    if tuple(range(node.attr("axis", -1) % rank, rank)) != walk.axes or scale is None:
+        return False
+    walk.step(node.node.outputs[0], walk.axes, scale)
+    return True
 
 
 def _after(node: NodeView, before: Quantization | None) -> Quantization | None:

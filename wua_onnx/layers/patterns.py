@@ -26,7 +26,19 @@ MAX_OPERATORS = 24
 _DOMAINS = frozenset({"", "com.microsoft"})
 # Between the operators of a quantized network: they change a value by its rounding only.
 _ROUNDINGS = frozenset({"QuantizeLinear", "DequantizeLinear"})
-_MAX_NEURONS = 64  # neurons whose function is looked at
+_KEPT = _ROUNDINGS | {"Expand"}
+MOST_NEURONS = 64  # neurons whose function is looked at
+_OF_ONE = frozenset({"Exp", "Neg"})  # what is computed of numbers made at run time
+# Operators that make one number of those of all neurons.
+REDUCED: dict[str, Callable[[Array], Array]] = {
+    "ReduceL1": lambda x: np.abs(x).sum(axis=1, keepdims=True),
+    "ReduceL2": lambda x: np.sqrt(np.square(x).sum(axis=1, keepdims=True)),
+    "ReduceLogSumExp": lambda x: np.log(np.exp(x).sum(axis=1, keepdims=True)),
+    "ReduceMax": lambda x: x.max(axis=1, keepdims=True),
+    "ReduceMean": lambda x: x.mean(axis=1, keepdims=True),
+    "ReduceSum": lambda x: x.sum(axis=1, keepdims=True),
+    "ReduceSumSquare": lambda x: np.square(x).sum(axis=1, keepdims=True),
+}
 _FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16})
 
 
@@ -38,6 +50,11 @@ class _Region:
     graph: ir.Graph | ir.Function | None
     values: dict[ir.Value, Array | None]
     nodes: dict[ir.Node, None] = field(default_factory=dict)
+
+    @property
+    def operators(self) -> list[str]:
+        """What the region is made of."""
+        return [node.op_type for node in self.nodes if node.op_type not in _ROUNDINGS]
 
     def is_open(self, value: ir.Value) -> bool:
         """Return whether `value` is used outside of the region."""
@@ -68,33 +85,49 @@ def find_pattern(
         along: tells the constant operands of a node.
         values: what `start` is on the grid, where the layer's operator applies a function itself.
     """
-    if start.is_graph_output():
-        return None
-    producer = start.producer()
-    region = _Region(start, producer.graph if producer is not None else None, {start: values})
     tolerance = ROUGH_TOLERANCE if start.dtype is ir.DataType.BFLOAT16 else TOLERANCE
     named: tuple[ir.Value, Function, bool] | None = None
     other: tuple[ir.Value, Function, bool] | None = None
-    while sum(node.op_type not in _ROUNDINGS for node in region.nodes) < MAX_OPERATORS:
-        found = next(_candidates(region, model, along), None)
+    for result, known, operators in results(start, model, along, values):
+        function = identify(known, tolerance) if known is not None else None
+        if function is not None:
+            named = result, function, True
+        elif other is None and len(readers(start)) > 1:
+            other = result, unnamed(operators), False
+    return named or other
+
+
+def results(
+    start: ir.Value, model: Model, along: Along, values: Array, reduces: Callable[[NodeView], bool] | None = None
+) -> Iterator[tuple[ir.Value, Array | None, list[str]]]:
+    """Yield (a value, what it is, by which operators) wherever a single value is all that is used of a growing region.
+
+    Args:
+        start: see `find_pattern`.
+        model: likewise.
+        along: likewise.
+        values: what `start` is at some points, shape (points, neurons) or (points, 1).
+        reduces: whether an operator, one of `REDUCED`, reduces over the neurons; None where none is part of a region.
+    """
+    if start.is_graph_output():
+        return
+    producer = start.producer()
+    region = _Region(start, producer.graph if producer is not None else None, {start: values})
+    while len(region.operators) < MAX_OPERATORS:
+        found = next(_candidates(region, model, along, reduces), None)
         if found is None:
             break
         node, constants = found
         region.nodes[node.node] = None
         region.values[node.node.outputs[0]] = _evaluated(node, region, constants)
         result = region.result()
-        if result is None:
-            continue
-        known = region.values[result]
-        function = identify(known, tolerance) if known is not None else None
-        if function is not None:
-            named = result, function, True
-        elif other is None and len(readers(start)) > 1:
-            other = result, unnamed(each.op_type for each in region.nodes if each.op_type not in _ROUNDINGS), False
-    return named or other
+        if result is not None:
+            yield result, region.values[result], region.operators
 
 
-def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[NodeView, dict[int, Array]]]:
+def _candidates(
+    region: _Region, model: Model, along: Along, reduces: Callable[[NodeView], bool] | None
+) -> Iterator[tuple[NodeView, dict[int, Array]]]:
     rank = len(region.start.shape or ())
     for value in list(region.values):
         for use in readers(value):
@@ -102,6 +135,9 @@ def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[N
             if node.node in region.nodes or node.node.graph is not region.graph:
                 continue
             if node.domain in _DOMAINS and node.op_type in _ROUNDINGS and use.idx == 0:
+                yield node, {}
+            over_all = reduces is not None and not node.domain and node.op_type in REDUCED and reduces(node)
+            if over_all or (node.op_type == "Expand" and _spreads(node, region)):
                 yield node, {}
             if node.domain not in _DOMAINS or computed_by(node) not in EVALUATE or len(node.node.outputs) != 1:
                 continue
@@ -115,18 +151,43 @@ def _candidates(region: _Region, model: Model, along: Along) -> Iterator[tuple[N
 
 
 def _operand(node: NodeView, index: int, region: _Region, along: Along) -> Array | None:
-    """Return a constant operand, also one made at run time by tf2onnx (`zeros_like`) or PyTorch (CastLike)."""
-    operand = node.node.inputs[index]
-    producer = operand.producer() if operand is not None else None
-    maker = NodeView(producer, node.model) if producer is not None and not producer.domain else None
-    if maker is not None and maker.op_type == "ConstantOfShape" and _measures(maker.input(0), region):
+    """Return a constant operand, also one made at run time."""
+    number = _made(node.input(index), region, node.model)
+    constant = along(node, index) if number is None else number
+    return constant if constant is None or node.op_type not in INTEGERS else real(node, index, constant)
+
+
+def _made(value: ir.Value | None, region: _Region, model: Model) -> Array | None:
+    """Return a number that tf2onnx (`zeros_like`) or PyTorch (also CastLike) has made at run time, shape ()."""
+    maker = _maker(value, model)
+    if maker is None or maker.op_type not in _OF_ONE:
+        return _filled(maker, region)
+    number = _filled(_maker(maker.input(0), model), region)
+    return None if number is None else EVALUATE[maker.op_type](maker, [number])
+
+
+def _maker(value: ir.Value | None, model: Model) -> NodeView | None:
+    producer = value.producer() if value is not None else None
+    return NodeView(producer, model) if producer is not None and not producer.domain else None
+
+
+def _filled(maker: NodeView | None, region: _Region) -> Array | None:
+    """Return the number that `maker` fills a tensor with, shape ()."""
+    if maker is None:
+        return None
+    if maker.op_type == "ConstantOfShape" and _measures(maker.input(0), region):
         fill = maker.attr("value")
         return np.asarray(0.0 if fill is None else fill.numpy(), np.float64).reshape(())
-    if maker is not None and maker.op_type == "CastLike":
+    if maker.op_type == "CastLike" or (maker.op_type == "Expand" and _spreads(maker, region)):
         number = maker.const(0)
         return np.asarray(number, np.float64).reshape(()) if number is not None and number.size == 1 else None
-    constant = along(node, index)
-    return constant if constant is None or node.op_type not in INTEGERS else real(node, index, constant)
+    return None
+
+
+def _spreads(node: NodeView, region: _Region) -> bool:
+    """Return whether an Expand makes a tensor of the shape of the region's."""
+    shape, wanted = (node.model.shape(value) for value in (node.node.outputs[0], region.start))
+    return _measures(node.input(1), region) or (shape is not None and shape == wanted)
 
 
 def _measures(value: ir.Value | None, region: _Region) -> bool:
@@ -138,13 +199,14 @@ def _measures(value: ir.Value | None, region: _Region) -> bool:
 def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> Array | None:
     """Return the values of `node`'s result on the grid, shape (points, neurons) or (points, 1)."""
     first = node.node.inputs[0]
-    if node.op_type in _ROUNDINGS and first is not None:
-        return region.values[first]
+    if first is not None and (node.op_type in _KEPT or node.op_type in REDUCED):
+        known = region.values[first]
+        return REDUCED[node.op_type](known) if known is not None and node.op_type in REDUCED else known
     arguments: list[Array | None] = []
     for index in operands_of(node):
         value = node.input(index)
         if index in constants:
-            arguments.append(constants[index].reshape(1, -1)[:, :_MAX_NEURONS])
+            arguments.append(constants[index].reshape(1, -1)[:, :MOST_NEURONS])
         elif value is None:
             arguments.append(None)
         else:

@@ -11,7 +11,6 @@ import onnx_ir as ir
 
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.axes import readers
-from wua_onnx.layers.softmax_pattern import only_result, readers_within, without_largest
 from wua_onnx.layers.walk import Walk
 from wua_onnx.model.node import NodeView
 
@@ -24,8 +23,8 @@ def written_sparsemax(walk: Walk) -> tuple[ir.Value, Function] | None:
     """Return (where it ends, which it is) for the sparsemax or entmax of the neurons; None where neither follows."""
     if len(walk.axes) != 1 or walk.value.is_graph_output():
         return None
-    start = _scaled(walk, without_largest(walk) or walk.value)
-    found = {node.op_type: node for node in readers_within(walk, start)}
+    start = _scaled(walk, _without_largest(walk) or walk.value)
+    found = {node.op_type: node for node in _readers_within(walk, start)}
     if found.keys() != {"Sub", "TopK"} or len(readers(start)) != 2 or start.is_graph_output():
         return None
     order, shifted = found["TopK"], found["Sub"]
@@ -42,7 +41,7 @@ def written_sparsemax(walk: Walk) -> tuple[ir.Value, Function] | None:
 def _scaled(walk: Walk, value: ir.Value) -> ir.Value:
     """Return `value` times a constant where that is all that is made of it, itself otherwise."""
     for op in ("Div", "Mul"):
-        result = only_result(walk, value, op)
+        result = _only_result(walk, value, op)
         node = None if result is None else result.producer()
         if (
             node is not None
@@ -74,11 +73,11 @@ def _comes_from(threshold: ir.Value, order: NodeView) -> bool:
 
 def _above_zero(walk: Walk, value: ir.Value) -> ir.Value | None:
     """Return `value` cut at 0 where that alone is made of it."""
-    relu = only_result(walk, value, "Relu")
+    relu = _only_result(walk, value, "Relu")
     if relu is not None:
         return relu
     for op in ("Clip", "Max"):
-        result = only_result(walk, value, op)
+        result = _only_result(walk, value, op)
         producer = None if result is None else result.producer()
         if producer is None:
             continue
@@ -92,11 +91,54 @@ def _above_zero(walk: Walk, value: ir.Value) -> ir.Value | None:
 
 def _squared(walk: Walk, value: ir.Value) -> ir.Value | None:
     """Return the square of `value` where that alone is made of it."""
-    power = only_result(walk, value, "Pow")
+    power = _only_result(walk, value, "Pow")
     producer = None if power is None else power.producer()
     if producer is not None:
         exponent = NodeView(producer, walk.model).const(1)
         return power if exponent is not None and np.all(exponent == 2) else None
-    users = readers_within(walk, value)
+    users = _readers_within(walk, value)
     twice = len(users) == 2 and users[0].node is users[1].node and users[0].op_type == "Mul"
     return users[0].node.outputs[0] if twice and not value.is_graph_output() else None
+
+
+def _without_largest(walk: Walk) -> ir.Value | None:
+    """Return the neurons less the largest of them, which keeps Exp from overflowing; None where nothing is taken."""
+    largest, beside = _reduced(walk, walk.value, "ReduceMax"), "ReduceMax"
+    casts = [node for node in _readers_within(walk, walk.value) if node.op_type == "Cast"]
+    if largest is None and len(casts) == 1:  # half precision, of which the largest is sought in single precision
+        wide = _reduced(walk, casts[0].node.outputs[0], "ReduceMax")
+        largest, beside = None if wide is None else _only_result(walk, wide, "Cast"), "Cast"
+    return None if largest is None else _combined(walk, "Sub", walk.value, largest, beside=(beside,))
+
+
+def _readers_within(walk: Walk, value: ir.Value) -> list[NodeView]:
+    """Return what reads `value`; nothing where some of that is outside of the walk's graph, or of ai.onnx."""
+    nodes = [NodeView(use.node, walk.model) for use in readers(value)]
+    return nodes if all(node.node.graph is walk.graph and not node.domain for node in nodes) else []
+
+
+def _only_result(walk: Walk, value: ir.Value, op: str) -> ir.Value | None:
+    """Return the result of the operator `op` that alone reads `value`; None where that is not so."""
+    nodes = _readers_within(walk, value)
+    fit = len(nodes) == 1 and nodes[0].op_type == op and not value.is_graph_output()
+    return nodes[0].node.outputs[0] if fit else None
+
+
+def _combined(walk: Walk, op: str, first: ir.Value, second: ir.Value, beside: tuple[str, ...]) -> ir.Value | None:
+    """Return `op(first, second)`, where operators `beside` are all that reads `first`, too, and nothing `second`."""
+    result = _only_result(walk, second, op)
+    producer = None if result is None else result.producer()
+    kinds = sorted(node.op_type for node in _readers_within(walk, first))
+    fit = producer is not None and tuple(producer.inputs) == (first, second) and kinds == sorted((op, *beside))
+    return result if fit else None
+
+
+def _reduced(walk: Walk, value: ir.Value, op: str) -> ir.Value | None:
+    """Return `value` reduced over the neurons, its axis kept; None where that is not done."""
+    found = [node for node in _readers_within(walk, value) if node.op_type == op]
+    rank = len(value.shape or ())
+    if len(found) != 1 or not rank or not found[0].attr("keepdims", 1):
+        return None
+    given = found[0].attr("axes") or found[0].const(1)
+    axes = tuple(int(axis) % rank for axis in np.ravel(given)) if given is not None else ()
+    return found[0].node.outputs[0] if axes == walk.axes else None

@@ -14,7 +14,7 @@ from wua_onnx.model import branches, quotients, resized_shapes, window_shapes
 _LIKE_FIRST = ("Add", "Div", "Dropout", "Mul", "Pow", "Sub")
 _FLAGS_LIKE_FIRST = ("And", "Equal", "Greater", "Less", "Or", "Xor")
 # The same as their later versions.
-_LIKE_LATER = {"Gemm": 7, "GroupNormalization": 21, "Max": 8, "Mean": 8, "Min": 8, "Sum": 8}
+_LIKE_LATER = {"Gemm": 7, "GroupNormalization": 21, "LayerNormalization": 17, "Max": 8, "Mean": 8, "Min": 8, "Sum": 8}
 _MICROSOFT_LIKE = {  # the operator of ai.onnx whose output they have
     "FusedConv": "Conv",
     "FusedGemm": "Gemm",
