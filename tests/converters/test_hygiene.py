@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+
+from .shared import saved
 
 FRAMEWORKS = {"torch", "tensorflow", "keras", "tf2onnx", "onnxscript", "onnxruntime"}
 MODULES = "print(*{name.split('.')[0] for name in sys.modules})"
@@ -42,13 +45,14 @@ def test_torch_module_loads_no_tensorflow_and_nothing_is_printed(tmp_path: Path)
 
 
 def test_keras_file_loads_no_torch_and_nothing_is_printed(tmp_path: Path) -> None:
-    """The file is written by a Python that may print; it is read, which loads TensorFlow, by one that may not."""
-    file = str(tmp_path / "m.keras")
-    in_fresh_python(
-        f"import keras\nkeras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation='gelu')]).save({file!r})"
-    )
+    """The file is written here; it is read, which loads TensorFlow, by a Python that may print nothing."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import keras
+    model = keras.Sequential([keras.Input((5,)), keras.layers.Dense(3, activation="gelu")])
+    file = saved(model, tmp_path / "m.keras")
     code = (
-        f"import sys; from wua_onnx.converters import to_onnx; to_onnx({file!r}, {str(tmp_path / 'm.onnx')!r})\n"
+        f"import sys; from wua_onnx.converters import to_onnx; to_onnx({str(file)!r}, {str(tmp_path / 'm.onnx')!r})\n"
         f"sys.stderr.write('end'); {MODULES}"
     )
     done = in_fresh_python(code)
