@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 _NODE = re.compile(r"translating node %(\w+)")
 _FRAME = re.compile(r'File "([^"]+)", line (\d+)')
+# A line of a traced graph, of which the end alone may be left.
+_LISTING = re.compile(r'= torch\.ops\.|^\s*# File: |^\s+\w+(: "[^"]*")? = ')
 _HINTS = (
     (
         r"data-dependent|DynamicControlFlow",
@@ -75,7 +77,8 @@ def _located(place: Any) -> Iterator[None]:
 
 def _telling(printed: str) -> str:
     """Return what PyTorch printed without the graph it had so far and a warning that it gives of its own code."""
-    kept = [line for line in printed.partition("\ndef forward(self")[0].splitlines() if "treespec" not in line]
+    lines = printed.partition("\ndef forward(self")[0].splitlines()
+    kept = [line for line in lines if "treespec" not in line and not _LISTING.search(line)]
     return "\n".join(kept) if any(map(str.strip, kept)) else ""
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from wua_onnx.errors import ConversionError, MissingDependency
 from wua_onnx.running.arrays import as_array
 
-from . import _examples, _torch_attention, _torch_recurrent
+from . import _examples, _torch_attention, _torch_recurrent, _torch_rsub
 from ._base import Draft, Example
 from ._examples import Block
 from ._kinds import Kind
@@ -182,13 +182,20 @@ def _to_onnx(program: ExportedProgram, where: str) -> ir.Model:
             dynamo=True,
             verbose=False,
             opset_version=OPSET,
-            custom_translation_table={**_torch_recurrent.translations(), **_torch_attention.translations()},
+            custom_translation_table=_translations(),
         )
     assert exported is not None
     fold_weights(exported.model)
     place_steps(exported.model)
     exported.model.meta[_FUNCTIONAL] = exported.exported_program
     return exported.model
+
+
+def _translations() -> dict[Any, Any]:
+    """Return what writes operators that PyTorch's exporter writes otherwise, or not at all."""
+    return {
+        op: f for part in (_torch_attention, _torch_recurrent, _torch_rsub) for op, f in part.translations().items()
+    }
 
 
 def _finished(

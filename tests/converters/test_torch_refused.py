@@ -47,8 +47,9 @@ def line_of(text: str) -> int:
         (lambda x: torch.from_numpy(x.numpy() * 2), r"\.numpy\(\) is not supported", "keep to operators of PyTorch"),
         (lambda x: x * float(x.max().item()), "data-dependent", r"no \.item\(\)"),
         (lambda x: x if x.sum() > 0 else -x, "data-dependent", "torch.where or torch.cond"),
+        (lambda x: x if sum(x * i for i in range(30)).sum() > 0 else -x, "data-dependent", "torch.where or torch.cond"),
     ],
-    ids=["numpy", "item", "branch"],
+    ids=["numpy", "item", "branch", "branch behind much"],
 )
 def test_the_cause_the_module_the_line_and_what_to_try(tmp_path: Path, what: Any, cause: str, advice: str) -> None:
     with pytest.raises(ConversionError, match=cause) as caught:
@@ -59,6 +60,7 @@ def test_the_cause_the_module_the_line_and_what_to_try(tmp_path: Path, what: Any
     assert "To try:" in told
     assert advice.replace("\\", "") in told
     assert "def forward" not in told  # the graph so far
+    assert "torch.ops" not in told
     assert list(tmp_path.iterdir()) == []
 
 
