@@ -37,6 +37,7 @@ def first_block(X: Any) -> Block:
         block = next(iter(X), None)
         if block is None:
             raise ConversionError("X: expected at least one batch, got none")
+    block = arrays.flat(block)
     if isinstance(block, Mapping):
         return {str(name): value for name, value in block.items()}
     return tuple(block) if isinstance(block, tuple | list) else (block,)

@@ -10,13 +10,13 @@ from typing import Any
 
 from wua_onnx.errors import ConversionError
 
-from . import _examples
 from ._base import Module
 from ._check import Layers
 from ._factory import build
+from ._keras_inputs import inputs_of, structure_of
 from ._quiet import converting, step
 from ._tf_examples import Array, plain
-from ._tf_functions import Traced, spec_for, traced
+from ._tf_functions import Traced, traced
 from ._tf_import import import_package
 
 
@@ -60,7 +60,7 @@ def trace(model: Any, X: Any, where: str) -> tuple[Traced, dict[str, str]]:
     """
     tf, keras = import_package("tensorflow"), import_package("keras")
     step(f"tracing {where}")
-    structure, specs = _inputs(model, X, where)
+    structure, specs = inputs_of(model, X, where)
 
     def call(*flat: Any) -> Any:
         return model(keras.tree.pack_sequence_as(structure, flat), training=False)
@@ -91,40 +91,6 @@ def _without_xla(tf: Any) -> Iterator[None]:
         yield
     finally:
         tf.function = function
-
-
-def structure_of(model: Any, X: Any, where: str) -> tuple[Any, bool]:
-    """Return how the inputs are nested, and whether the model itself says so; X does where it was never built.
-
-    Raises:
-        ConversionError: neither does.
-    """
-    try:
-        inputs = model.inputs
-    except (AttributeError, ValueError):  # a layer; a Sequential that was never built
-        inputs = None
-    if inputs:
-        # A Sequential has one input and no structure of it.
-        return getattr(model, "_inputs_struct", inputs[0] if len(inputs) == 1 else inputs), True
-    if X is None:
-        raise ConversionError(f"{where}: expected a model whose inputs are known, got one that was never built: pass X")
-    block = _examples.first_block(X)
-    return block if isinstance(block, dict) or len(block) > 1 else block[0], False
-
-
-def _inputs(model: Any, X: Any, where: str) -> tuple[Any, list[Any]]:
-    """Return the structure of the inputs and a tf.TensorSpec for each, in Keras's order."""
-    tf, keras = import_package("tensorflow"), import_package("keras")
-    structure, declared = structure_of(model, X, where)
-    if declared:
-        return structure, [tf.TensorSpec(i.shape, i.dtype, name=_identifier(i.name)) for i in model.inputs]
-    floating = keras.config.floatx()
-    specs = [spec_for(value) for value in keras.tree.flatten(structure)]
-    return structure, [tf.TensorSpec(s.shape, floating if s.dtype == tf.float64 else s.dtype) for s in specs]
-
-
-def _identifier(name: str) -> str:
-    return name.replace(":", "_").replace(" ", "_")
 
 
 def every_layer(model: Any) -> Iterator[Any]:

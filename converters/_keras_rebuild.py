@@ -24,6 +24,7 @@ from wua_onnx.running.messages import Message, receive, send
 
 from . import _examples, _keras
 from ._base import Draft, Example, Module
+from ._keras_inputs import structure_of
 from ._quiet import converting, is_verbose, step
 from ._tf_examples import Array, Dims, plain
 from ._tf_import import import_package
@@ -66,7 +67,7 @@ def draft_rebuilt(model: Any, X: Any, dims: Dims, where: str) -> Draft:
 def _built(model: Any, X: Any, where: str) -> Any:
     """Return how the inputs of the model are nested; one that was never built is built, by running it on X."""
     keras = import_package("keras")
-    structure, declared = _keras.structure_of(model, X, where)
+    structure, declared = structure_of(model, X, where)
     if not declared:
         few = keras.tree.map_structure(lambda value: _examples.as_array(value)[:1], structure)
         with converting(where, "a model that accepts its inputs"):

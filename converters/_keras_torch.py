@@ -11,6 +11,7 @@ from wua_onnx.errors import ConversionError
 
 from . import _examples, _keras
 from ._base import Draft
+from ._keras_inputs import structure_of
 from ._keras_rebuild import draft_rebuilt
 from ._kinds import Kind
 from ._tf_examples import Dims, ordered
@@ -43,7 +44,7 @@ def _only_input(model: Any, X: Any, where: str) -> Any:
 
     PyTorch's exporter takes arguments by position; Keras's models take all of their inputs in one argument.
     """
-    structure, declared = _keras.structure_of(model, X, where)
+    structure, declared = structure_of(model, X, where)
     if X is None:
         return None
     if not declared:

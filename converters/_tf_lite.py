@@ -16,6 +16,7 @@ from ._tf_graph import OPSET, check_operators
 from ._tf_import import import_package
 from ._tf_interface import name_dimensions, name_inputs
 from ._tf_names import rename, scopes_of_nodes
+from ._tf_patches import patched
 
 
 def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:
@@ -31,7 +32,8 @@ def draft_tflite(path: Path, X: Any, dims: Dims) -> Draft:
         interpreter = tf.lite.Interpreter(model_content=path.read_bytes())
         details = interpreter.get_input_details()
         handlers: dict[str, Any] = {"TFL_GELU": (_gelu, [])}
-        proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET, custom_op_handlers=handlers)
+        with patched({}):
+            proto, _ = tf2onnx.convert.from_tflite(str(path), opset=OPSET, custom_op_handlers=handlers)
     model: ir.Model = ir.from_proto(proto)
     check_operators(model, where)
     name_inputs(model)

@@ -19,7 +19,8 @@ from ._tf_interface import unused, values
 from ._tf_parameters import Variables, origin, paths_by_value, paths_read
 
 _CALL = "StatefulPartitionedCall"  # the scope that a loaded signature wraps around everything
-_READ = re.compile(r"/[^/]+/ReadVariableOp.*$")  # how the weight of `dense` is named: dense/Cast/ReadVariableOp
+# How the weight of `dense` is named, dense/Cast/ReadVariableOp, and that of a convolution which took a scale in.
+_READ = re.compile(r"/[^/]+/(ReadVariableOp|merged_input).*$")
 _NUMBER = re.compile(r"_\d+$")
 
 
@@ -64,11 +65,13 @@ def rename(
             new = paths[old] if layer is None else f"{layer}/{parameter}".lstrip("/")
         if new != old:
             value.name = unused(new, taken)
-        if layer and value.shape is not None and len(value.shape) > 1 and "bias" not in parameter:
-            owners[str(value.name)] = layer, parameter
+        if layer is None and parameter:
+            layer = paths[old].rpartition("/")[0]
+        if (layer or parameter) and value.shape is not None and len(value.shape) > 1 and "bias" not in parameter:
+            owners[str(value.name)] = layer or "", parameter
     owned = Counter(layer for layer, _ in owners.values())
     return {
-        name: f"{layer}.{parameter}" if parameter and owned[layer] > 1 else layer
+        name: f"{layer}.{parameter}".lstrip(".") if parameter and (owned[layer] > 1 or not layer) else layer
         for name, (layer, parameter) in owners.items()
     }
 
@@ -169,7 +172,7 @@ def scopes_of_nodes(model: ir.Model) -> dict[str, str]:
         node.name = unused(_last_of(str(node.name)), taken)
     names = [str(node.name) for node in model.graph.all_nodes()]
     weights = (n for n, v in model.graph.initializers.items() if v.shape is not None and len(v.shape) > 1)
-    names += [_READ.sub("", name) for name in weights]
+    names += [_READ.sub("/weight", name) for name in weights]
     scopes = {"/".join(parts[:end]) for parts in (name.split("/") for name in names) for end in range(1, len(parts))}
     outer = {scope.partition("/")[0] for scope in scopes}
     top = outer.pop() if len(outer) == 1 else None

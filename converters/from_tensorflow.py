@@ -20,6 +20,7 @@ from ._keras_rebuild import draft_rebuilt
 from ._keras_torch import draft_on_torch
 from ._kinds import Kind
 from ._quiet import converting
+from ._tf_convolutions import pad_outputs, straighten
 from ._tf_examples import Array, Dims, arrays_for, plain
 from ._tf_functions import Traced
 from ._tf_graph import check_operators, narrow, translate
@@ -155,6 +156,8 @@ def _draft(
     model, cautions, sizes = translated.model, translated.cautions, traced.sizes
     name_inputs(model)
     cut_patches(model)
+    pad_outputs(model)
+    straighten(model)
     tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)

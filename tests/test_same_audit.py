@@ -15,13 +15,13 @@ import wua_onnx as wua
 keras = pytest.importorskip("keras", reason="needs the extra tensorflow")
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
-from tests.twins import images, sequences  # noqa: E402  # only where both frameworks are
+from tests.twins import along, images, sequences  # noqa: E402  # only where both frameworks are
 from tests.twins.copying import Twins  # noqa: E402  # likewise
 
 ARCHITECTURES = (
     *(sequences.mlp, images.lenet, images.cnn, images.resnet, images.separable, images.unet),
     *(sequences.long_short_term, sequences.gated, sequences.both_ways),
-    *(sequences.embedding_classifier, sequences.encoder),
+    *(sequences.embedding_classifier, sequences.encoder, along.causal, along.enlarging),
 )
 # Where PyTorch has one weight and Keras several, each of those is compared with its part of the other.
 PACKED = (sequences.packed_encoder, sequences.both_ways_gated)

@@ -151,6 +151,27 @@ def test_several_inputs() -> None:
     assert joined((IDS, MASK, Y), TWO)[2] is not None
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        ({"mask": MASK, "ids": IDS}, Y),
+        ({"mask": MASK, "ids": IDS},),
+        ({"mask": MASK, "ids": IDS, "label": Y},),
+        ((IDS, MASK), Y),
+        ([IDS, MASK], Y),
+        ((IDS, MASK),),
+    ],
+)
+@pytest.mark.parametrize("streamed", [False, True])
+def test_inputs_may_stand_together_before_the_labels(block: Any, streamed: bool) -> None:
+    """As in a tf.data.Dataset for Keras."""
+    _, arrays, labels = joined([block] if streamed else block, TWO)
+    np.testing.assert_array_equal(arrays["ids"], IDS)
+    np.testing.assert_array_equal(arrays["mask"], MASK)
+    inside = isinstance(block[0], dict) and "label" in block[0]
+    assert (labels is not None) == (len(block) == 2 or inside)
+
+
 def test_integers_of_other_widths_are_converted_where_they_fit() -> None:
     np.testing.assert_array_equal(joined((IDS.astype(np.uint8), MASK), TWO)[1]["ids"], IDS)
     narrow = specs(("x", onnx.TensorProto.UINT8, ["batch", 3]))

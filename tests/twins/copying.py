@@ -64,6 +64,11 @@ def convolution(module: Any) -> list[Array]:
     return [array(module.weight).transpose(2, 3, 1, 0), *_bias(module)]
 
 
+def along_one_axis(module: Any) -> list[Array]:
+    """Keras has (length, in / groups, out), PyTorch (out, in / groups, length)."""
+    return [array(module.weight).transpose(2, 1, 0), *_bias(module)]
+
+
 def depthwise(module: Any) -> list[Array]:
     """Keras has (height, width, channels, multiplier); a multiplier of 1 only."""
     return [array(module.weight).transpose(2, 3, 0, 1), *_bias(module)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from wua_onnx.errors import DataError, WuaError
 from wua_onnx.model.limits import clean
-from wua_onnx.running.arrays import LABELS, as_array, converted, is_numbers
+from wua_onnx.running.arrays import LABELS, as_array, converted, flat, is_numbers
 from wua_onnx.running.arrays import whole as _whole
 from wua_onnx.running.inputs import InputSpec, fitting
 
@@ -175,7 +175,7 @@ class Data:
 
     def _named(self, item: Any) -> tuple[dict[str, Any], Array | None]:
         names = [spec.name for spec in self.specs]
-        if isinstance(item, Mapping):
+        if isinstance(item := flat(item), Mapping):
             return self._from_mapping(item, names)
         several = isinstance(item, tuple | list) and not (len(names) == 1 and is_numbers(item))
         parts = list(item) if several else [item]
