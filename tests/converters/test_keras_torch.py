@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
+
+import pytest
 
 BEGIN = """
 import keras, numpy as np
@@ -28,35 +29,15 @@ def show(model, X):
     print(done.framework, *sorted(done.layer_names.values()), done.max_difference < 1e-2)
 """
 
-
-def on_torch(code: str, folder: Path) -> list[str]:
-    """Return the lines that a Python of its own prints, with Keras on PyTorch."""
-    environment = {**os.environ, "KERAS_BACKEND": "torch"}
-    command = [sys.executable, "-c", BEGIN + code]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
-def test_what_pytorch_exports_goes_through_pytorch(tmp_path: Path) -> None:
-    """Nested models; an LSTM, whose cell is no layer to its author; a file, and data with labels in it."""
-    code = """
+PARTS = {
+    "exported": """
 block = keras.Sequential([layers.Dense(3, name="inner")], name="block")
 show(sequential((5,), layers.Dense(7, name="outer", activation="gelu"), block), X)
 sequential((5,), layers.Dense(3, name="first"), layers.Dense(2, name="last")).save("m.keras")
 show("m.keras", {"x": X, "labels": np.arange(9)})
 show(sequential((7, 5), layers.LSTM(3, name="it")), S)
-"""
-    assert on_torch(code, tmp_path) == [
-        "pytorch block/inner outer True",
-        "pytorch first last True",
-        "pytorch it.kernel it.recurrent_kernel True",
-    ]
-
-
-def test_layers_of_models_that_were_built_before_they_were_put_into_another(tmp_path: Path) -> None:
-    """Keras's own path of the kernel of `deep` is `deep/kernel`."""
-    code = """
+""",
+    "built before": """
 def functional(name, *parts):
     x = y = keras.Input((5,))
     for part in parts:
@@ -67,21 +48,48 @@ middle = functional("middle", layers.Dense(5, name="deep"), layers.BatchNormaliz
 built = keras.Sequential([keras.Input((5,)), layers.Dense(5, name="inner")], name="built")
 outer = functional("outer", layers.Dense(5, name="first"), middle)
 show(functional("net", outer, built, layers.Dense(3, name="last")), X)
-"""
-    assert on_torch(code, tmp_path) == ["pytorch built/inner last outer/first outer/middle/deep True"]
-
-
-def test_what_pytorch_would_lose_is_rebuilt(tmp_path: Path) -> None:
-    """Several inputs; no data; half precision; what PyTorch's exporter refuses, here since X does not fit."""
-    code = """
+""",
+    "lost": """
 show(branches(), {"b": S, "a": X})
 show(sequential((5,), layers.Dense(3, name="a", dtype="mixed_float16"), layers.Dense(2, name="b")), None)
 try:
     show(sequential((5,), layers.Dense(3)), S)
 except Exception as error:
     print(error)
-"""
-    inputs, mixed, refused = on_torch(code, tmp_path)
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
+    """Return the lines that each part prints; a Python of its own, with Keras on PyTorch, runs one after the other."""
+    code = BEGIN + "".join(f"keras.backend.clear_session()\nprint('= {name}')\n{part}" for name, part in PARTS.items())
+    environment = {**os.environ, "KERAS_BACKEND": "torch"}
+    folder = tmp_path_factory.mktemp("keras_torch")
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    parts = (part.splitlines() for part in ("\n" + done.stdout).split("\n= ")[1:])
+    return {name: lines for name, *lines in parts}
+
+
+def test_what_pytorch_exports_goes_through_pytorch(printed: dict[str, list[str]]) -> None:
+    """Nested models; an LSTM, whose cell is no layer to its author; a file, and data with labels in it."""
+    assert printed["exported"] == [
+        "pytorch block/inner outer True",
+        "pytorch first last True",
+        "pytorch it.kernel it.recurrent_kernel True",
+    ]
+
+
+def test_layers_of_models_that_were_built_before_they_were_put_into_another(printed: dict[str, list[str]]) -> None:
+    """Keras's own path of the kernel of `deep` is `deep/kernel`."""
+    assert printed["built before"] == ["pytorch built/inner last outer/first outer/middle/deep True"]
+
+
+def test_what_pytorch_would_lose_is_rebuilt(printed: dict[str, list[str]]) -> None:
+    """Several inputs; no data; half precision; what PyTorch's exporter refuses, here since X does not fit."""
+    inputs, mixed, refused = printed["lost"]
     assert inputs == "keras first third True"
     assert mixed == "keras a b True"
     assert "input 'x': expected float32 (None, 5), got float32 [9, 7, 5]" in refused
