@@ -74,5 +74,9 @@ class RunError(WuaError):
     """onnxruntime could not load or run the model."""
 
 
+class DeviceMemoryError(RunError):
+    """A device other than the CPU has too little memory for the run."""
+
+
 class OutputError(WuaError):
     """A result could not be written."""

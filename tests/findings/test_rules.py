@@ -277,3 +277,9 @@ def test_a_second_rule_of_the_same_name_is_refused() -> None:
     rule_names()
     with pytest.raises(ValueError, match="finding rule 'checker': expected one, got a second"):
         finding_rule("checker")(lambda given: iter(()))
+
+
+def test_a_recording_without_enough_memory_is_told_to_take_fewer_samples_at_once() -> None:
+    error = "device='cuda': too little memory for x [9, 3] float32"
+    (found,) = (finding for finding in find(evidence(recording_error=error)) if finding.rule == "not-recorded")
+    assert found.action == "the figures below rest on the weights alone; give it a smaller batch_size"

@@ -9,8 +9,9 @@ from typing import Any
 import onnxruntime
 import pytest
 
-from wua_onnx.errors import DeviceError, RunError
+from wua_onnx.errors import DeviceError, DeviceMemoryError, RunError
 from wua_onnx.running import Session, devices
+from wua_onnx.running.isolated import Child
 
 from .test_session import SIMPLE, X
 
@@ -120,3 +121,29 @@ def test_what_a_provider_refuses_during_a_run_is_an_error_of_the_run(capsys: pyt
     with pytest.raises(RunError, match=r"float32: CUDA failure 2: out of memory$"):
         session.run({"x": X})
     assert capsys.readouterr().out == ""
+
+
+def test_a_device_with_too_little_memory() -> None:
+    session = Session(SIMPLE, None)
+    session._device = "cuda"
+
+    def run(*_: Any) -> None:
+        raise onnxruntime.capi.onnxruntime_pybind11_state.Fail(
+            "[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Status Message: Failed to allocate memory for requested "
+            "buffer of size 51200000"
+        )
+
+    session._session.run = run
+    with pytest.raises(
+        DeviceMemoryError, match=r"^device='cuda': too little memory for x \[2, 3\] float32: Failed to allocate memory"
+    ):
+        session.run({"x": X})
+
+
+def test_the_memory_of_a_device_is_not_that_of_the_process() -> None:
+    """The worker's limit is not what was broken."""
+    child = Child(memory=2**30)
+    told = child._error("DeviceMemoryError", "device='cuda': Failed to allocate memory")
+    assert (type(told), str(told)) == (DeviceMemoryError, "device='cuda': Failed to allocate memory")
+    assert "expected at most 1.0 GiB" in str(child._error("RunError", "Failed to allocate memory"))
+    child.close()

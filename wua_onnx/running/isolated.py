@@ -77,7 +77,7 @@ class Child:
 
     def _error(self, name: str, message: str) -> errors.WuaError:
         """Return the error that the worker raised."""
-        if self.memory and (name == "MemoryError" or is_failure(message)):
+        if self.memory and name != "DeviceMemoryError" and (name == "MemoryError" or is_failure(message)):
             most = text(self.memory)
             return RunError(f"onnxruntime: expected at most {most} of memory to be needed, got more: {message}")
         kind = getattr(errors, name, RunError)

@@ -10,7 +10,8 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from wua_onnx._text import clean
-from wua_onnx.errors import DeviceError, RunError, WuaError
+from wua_onnx.errors import DeviceError, DeviceMemoryError, RunError, WuaError
+from wua_onnx.running import memory
 from wua_onnx.running.binding import Binding, can_bind
 from wua_onnx.running.devices import check_computes, onnxruntime, providers
 from wua_onnx.running.overdue import OVERDUE
@@ -53,7 +54,7 @@ class Session:
         limit: float = TIME_LIMIT,
         bound: bool | None = None,
     ) -> None:
-        self.limit = limit
+        self.limit, self._device = limit, device
         runtime = onnxruntime()
         wanted = providers(device)
         options = runtime.SessionOptions()
@@ -88,6 +89,7 @@ class Session:
 
         Raises:
             RunError: the run failed, or took longer than the limit.
+            DeviceMemoryError: the device has too little memory for it.
         """
         names = list(outputs if outputs is not None else self.outputs)
         options = onnxruntime().RunOptions()
@@ -101,7 +103,10 @@ class Session:
             if options.terminate:
                 raise RunError(f"onnxruntime: expected a run to end within {self.limit:g} s, got none") from None
             shapes = ", ".join(f"{name} {list(array.shape)} {array.dtype}" for name, array in feeds.items())
-            raise RunError(f"onnxruntime cannot run the model on {shapes}: {_short(error)}") from error
+            reason = _short(error)
+            if self._device != "cpu" and memory.is_failure(reason):
+                raise DeviceMemoryError(f"device={self._device!r}: too little memory for {shapes}: {reason}") from error
+            raise RunError(f"onnxruntime cannot run the model on {shapes}: {reason}") from error
         return dict(zip(names, results, strict=True)) if names else {}
 
     def _results(self, feeds: Mapping[str, Array], names: list[str], options: Any) -> list[Any]:
@@ -117,4 +122,4 @@ def _short(error: Exception) -> str:
     if failure is not None:
         return clean(failure[0].strip())
     text = text.split("Status Message: ")[-1].removeprefix("[ONNXRuntimeError] : ")
-    return clean(_LOCATION.sub("", text))
+    return clean(_LOCATION.sub("", text).strip())

@@ -17,12 +17,14 @@ _UNCERTAIN = 0.1  # standard error over mean from which on a mean is called unce
 def not_recorded(evidence: Evidence) -> Iterator[Finding]:
     """Data was given, but the model could not be run."""
     if evidence.recording_error:
+        short = "memory" in evidence.recording_error
+        way = "give it a smaller batch_size" if short else "run the model elsewhere or replace the operator"
         yield Finding(
             rule="not-recorded",
             severity="high",
             where="recording",
             evidence=evidence.recording_error,
-            action="the figures below rest on the weights alone; run the model elsewhere or replace the operator",
+            action=f"the figures below rest on the weights alone; {way}",
             confidence="exact",
         )
 
