@@ -44,8 +44,9 @@ def test_weights_of_several_types_add_up() -> None:
     assert report.weight_bytes == 170
 
 
-def test_indices_flags_and_unread_initializers_are_no_parameters() -> None:
-    index = numpy_helper.from_array(np.array([2, 0], np.int64), "index")
+@pytest.mark.parametrize("dtype", [np.int64, np.int32])
+def test_indices_flags_and_unread_initializers_are_no_parameters(dtype: Any) -> None:
+    index = numpy_helper.from_array(np.array([2, 0], dtype), "index")
     nodes = [node("Gather", ["w", "index"], ["y"])]
     report = counted(nodes, [], [value("y")], [weight("w", 3, 5), index, weight("unread", 7, 11)])
     assert (report.params, dict(report.weight_bytes_by_dtype)) == (15, {"FLOAT": 60})
@@ -64,6 +65,15 @@ def test_whole_numbers_that_become_the_sizes_of_a_shape_are_no_parameters(to: in
     inputs = [value("other", (1,), TensorProto.INT32), value("x", (2,))]
     report = counted(nodes, inputs, [value("y", None, to), value("z", None)], weights)
     assert report.params == parameters
+
+
+def test_a_table_of_whole_numbers_that_others_look_up_is_parameters() -> None:
+    index = numpy_helper.from_array(np.array([2, 0], np.int32), "index")
+    table = weight("table", 3, 5, dtype=TensorProto.INT32)
+    report = counted(
+        [node("Gather", ["table", "index"], ["y"])], [], [value("y", None, TensorProto.INT32)], [table, index]
+    )
+    assert report.params == 15
 
 
 def test_a_shared_parameter_counts_once_and_is_named() -> None:

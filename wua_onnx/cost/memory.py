@@ -20,6 +20,15 @@ _NOT_LEARNED = frozenset({ir.DataType.INT64, ir.DataType.BOOL, ir.DataType.STRIN
 # What gathers the sizes of a shape.
 _GATHERING = frozenset({"Concat", "Identity", "Squeeze", "Unsqueeze"})
 _MOST_SIZES = 64  # in a shape
+# Which of their inputs say where elements lie: no number that is learned.
+_PLACES = {
+    "Gather": (1,),
+    "GatherElements": (1,),
+    "GatherND": (1,),
+    "ScatterElements": (1,),
+    "ScatterND": (1,),
+    "Slice": (1, 2, 3, 4),
+}
 # They read as many elements of their first input as they write.
 _ROWS = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})
 
@@ -65,7 +74,7 @@ def parameter_values(model: Model) -> list[ir.Value]:
 
     Parameters are the initializers and Constant tensors of at least one dimension that some node reads and whose
     element type can hold learned values (not int64, bool or string, which hold shapes, indices and masks; nor int32
-    where it becomes int64).
+    where it becomes int64, or says where elements lie).
     """
     graphs: list[ir.Graph] = [model.ir_model.graph]
     found: dict[ir.Value, None] = {}
@@ -97,13 +106,18 @@ def is_parameter(value: ir.Value) -> bool:
 
 
 def _is_of_a_shape(value: ir.Value, elements: int) -> bool:
-    """Return whether whole numbers only become int64, put beside others: sizes of shapes, as TensorFlow writes them."""
+    """Return whether whole numbers only become int64, put beside others, or say where elements lie.
+
+    TensorFlow writes sizes of shapes and indices so.
+    """
     pending, seen = [value], {value}
     while pending:
         latest = pending.pop()
         if latest.is_graph_output():
             return False
-        for node in (use.node for use in latest.uses()):
+        for node, place in latest.uses():
+            if not node.domain and place in _PLACES.get(node.op_type, ()):
+                continue
             kind = node.attributes.get("to")
             if node.op_type == "Cast" and kind is not None and kind.value == ir.DataType.INT64:
                 continue
