@@ -16,7 +16,7 @@ import onnx_ir as ir
 
 from wua_onnx.errors import ConversionError, RunError, WuaError
 from wua_onnx.model.load import skeleton_of
-from wua_onnx.model.scopes import module_name, module_path
+from wua_onnx.model.scopes import folded_normalization, module_name, module_path
 
 from ._tolerance import ROUNDINGS, TOLERANCE, gap, narrowest, precision_of, steps
 from ._upcast import upcast
@@ -214,10 +214,14 @@ def _first_diverging(model: ir.Model, proto: onnx.ModelProto, folder: Path, exam
 
 
 def _last_values(model: ir.Model) -> dict[str, str]:
-    """Return the name of the value that the last operator of each module makes, by the module's path."""
+    """Return the name of the value that the last operator of each module makes, by the module's path.
+
+    What a convolution with a folded normalisation makes is the normalisation's.
+    """
     values: dict[str, str] = {}
     for node in model.graph:
-        path = module_path(node)
+        folded = folded_normalization(node)
+        path = module_path(node) if folded is None else tuple(folded.split("."))
         for end in range(1, len(path) + 1):
             values[module_name(path[:end], node)] = str(node.outputs[0].name)
     return values

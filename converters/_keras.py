@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +21,8 @@ from ._tf_examples import Array, plain
 from ._tf_functions import Traced, traced
 from ._tf_import import import_package
 
+_UNKNOWN = re.compile(r"(?:Could not locate (?:class|function)|Unknown (?:layer|object|[a-z]+ function):) '?(\w+)")
+
 
 def load(path: Path, factory: str | None = None) -> Any:
     """Return the model in a .keras or .h5 file; `factory` builds it where the file holds weights alone.
@@ -27,6 +31,8 @@ def load(path: Path, factory: str | None = None) -> Any:
         ConversionError: the file is damaged, or holds a layer that is code (`Lambda`) or of a class of its author's.
     """
     keras = import_package("keras")
+    if path.suffix.lower() == ".keras" and not zipfile.is_zipfile(path):
+        raise ConversionError(f"{path}: expected the zip archive that Keras writes, got something else")
     if factory is not None:
         model = build(factory)
         with converting(str(path), f"the weights of {factory}"):
@@ -36,6 +42,19 @@ def load(path: Path, factory: str | None = None) -> Any:
         with converting(str(path), "a model made of Keras's own layers"):
             return keras.saving.load_model(path, compile=False, safe_mode=True)
     except ConversionError as error:
+        said = str(error.__cause__)
+        if "No model config found" in said:
+            raise ConversionError(
+                f"{path}: expected the function that builds the model as well, got weights alone: "
+                "name it with --factory mypkg.models:build (in Python: factory='mypkg.models:build')"
+            ) from error
+        name = next((match[1] for match in _UNKNOWN.finditer(said)), None)
+        if name is not None:
+            raise ConversionError(
+                f"{path}: expected a model made of Keras's own layers, got one with {name!r}, a class or function "
+                "whose code is not in the file. To try: import it, load the file with keras.saving.load_model(path, "
+                f"custom_objects={{{name!r}: {name}}}) and pass the model"
+            ) from error
         if "lambda" not in str(error).lower():
             raise
         raise ConversionError(

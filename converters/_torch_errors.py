@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from wua_onnx.errors import ConversionError
 
-from ._quiet import converting
+from ._quiet import converting, quiet
 
 if TYPE_CHECKING:
     import torch
@@ -24,6 +24,11 @@ _HINTS = (
         r"data-dependent|DynamicControlFlow",
         "a branch depends on values: use torch.where or torch.cond in its place, and no .item()",
     ),
+    (
+        r"in module '[^']*parametrizations\.",
+        "call torch.nn.utils.parametrize.remove_parametrizations on that layer of a copy of the module",
+    ),
+    (r"fused_moving_avg|fake_quant", "convert the module as it was before prepare_qat: this is for training"),
     (r"No ONNX function found|No decompositions", "use other operators there, or audit the parts around it"),
     (r"numpy\(\)|\.item\(\)", "keep to operators of PyTorch in forward"),
     (r"not a known type|Unsupported.*type", "take and return tensors, tuples, dicts or dataclasses of them"),
@@ -67,7 +72,7 @@ def _located(place: Any) -> Iterator[None]:
         if cause is None:
             raise
         found = place(cause)
-        texts = list(map(str, _chain(cause)))
+        texts = [found, *map(str, _chain(cause))]
         hint = next((hint for pattern, hint in _HINTS if any(re.search(pattern, text) for text in texts)), None)
         head, mark, printed = str(error).partition("\nWhat the framework printed:")
         advice = f". To try: {hint}" if hint else ""
@@ -115,9 +120,13 @@ def _place_of_node(program: ExportedProgram, error: BaseException) -> str:
     match = next((m for cause in _chain(error) if (m := _NODE.search(str(cause)))), None)
     if match is None:
         return ""
-    nodes = [node for node in program.graph.nodes if node.op == "call_function"]
-    name = match[1].strip("_")  # linalg_svd is replaced by _linalg_svd before it is translated
-    same = [node for node in nodes if node.name == match[1]] or [n for n in nodes if n.name.endswith(name)]
+    same = [node for node in program.graph.nodes if node.name == match[1]]
+    if not same:  # it was made of another operator before it was translated
+        with contextlib.suppress(Exception), quiet():  # errors of any kind: the first one is what counts
+            same = [node for node in program.run_decompositions().graph.nodes if node.name == match[1]]
+    if not same:
+        name = match[1].strip("_")  # linalg_svd becomes _linalg_svd
+        same = [node for node in program.graph.nodes if node.op == "call_function" and node.name.endswith(name)]
     if not same:
         return f" at {match[1]}"
     path, kind = ([*(same[0].meta.get("nn_module_stack") or {}).values()] or [("", "")])[-1]

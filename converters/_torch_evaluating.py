@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+# What torch.compile and data parallelism put around a module, and the attribute that holds it.
+_AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
+
+
+def unwrapped(module: torch.nn.Module) -> torch.nn.Module:
+    """Return the module whose paths the author knows."""
+    while type(module).__module__.startswith("torch.") and type(module).__name__ in _AROUND:
+        module = getattr(module, _AROUND[type(module).__name__])
+    return module
+
+
 # What models of Hugging Face's are told while they are exported, in place of what they would do: to return no key-value
 # cache, which is no tensor, and to multiply by the weights of the experts that were chosen, where the other ways are a
 # loop over values or an operator of their own.

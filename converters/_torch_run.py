@@ -165,7 +165,7 @@ def outputs_of_modules(module: torch.nn.Module, inputs: Any) -> list[tuple[str, 
     def keep(path: str, output: Any) -> None:
         if path and isinstance(output, torch.Tensor):
             made.pop(path, None)
-            made[path] = as_array(output)
+            made[path] = as_array(output).copy()  # the next module may write into it
 
     hooks = [
         part.register_forward_hook(lambda _part, _inputs, output, path=path: keep(path, output))

@@ -60,6 +60,24 @@ def refuse_without_values(module: torch.nn.Module, where: str) -> None:
         )
 
 
+def refuse_packed(module: torch.nn.Module, where: str) -> None:
+    """Refuse a module in which PyTorch has packed quantized weights, which the exporter cannot look into.
+
+    Raises:
+        ConversionError: names it.
+    """
+    for path, part in module.named_modules():
+        if type(part).__module__.startswith(_PACKED):
+            raise ConversionError(
+                f"{where}: expected weights in tensors, got packed ones of a quantized module in {path!r} "
+                f"({type(part).__qualname__}). To try: convert the module as it was before its quantization, and "
+                "quantize the .onnx file (onnxruntime.quantization)"
+            )
+
+
+_PACKED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
+
+
 @contextlib.contextmanager
 def computing() -> Iterator[None]:
     """Compute in the body without gradients, and in float32 where it says float32.

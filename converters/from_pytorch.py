@@ -21,7 +21,7 @@ from ._kinds import Kind
 from ._pt2 import load_program
 from ._quiet import converting, step
 from ._torch_errors import translating
-from ._torch_evaluating import evaluating
+from ._torch_evaluating import evaluating, unwrapped
 from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_fold import fold_weights
@@ -41,7 +41,7 @@ from ._torch_run import (
     outputs_of_modules,
 )
 from ._torch_script import unscripted
-from ._torch_tensors import computing, refuse_without_values, tensors
+from ._torch_tensors import computing, refuse_packed, refuse_without_values, tensors
 from ._torch_unused import unused_parameters
 from ._trace import Parameters, tie
 
@@ -54,8 +54,6 @@ if TYPE_CHECKING:
 OPSET = 20
 _COMPARED = 2  # samples
 _FUNCTIONAL = "program"  # under which a model has the program that it was written from; goes into no file
-# What torch.compile and data parallelism put around a module, and the attribute that holds it.
-_AROUND = {"OptimizedModule": "_orig_mod", "DataParallel": "module", "DistributedDataParallel": "module"}
 
 
 def draft_pytorch(
@@ -86,18 +84,11 @@ def draft_pytorch(
     elif kind is Kind.EXPORTED_PROGRAM:
         where = "exported program"
     else:
-        model = _unwrapped(model)
+        model = unwrapped(model)
         where = f"PyTorch module {type(model).__name__}"
     if hasattr(model, "graph_signature"):
         return _from_program(model, X, where, batch_axis), where
     return _from_module(model, X, where, stated or {}, batch_axis), where
-
-
-def _unwrapped(module: torch.nn.Module) -> torch.nn.Module:
-    """Return the module whose paths the author knows."""
-    while type(module).__module__.startswith("torch.") and type(module).__name__ in _AROUND:
-        module = getattr(module, _AROUND[type(module).__name__])
-    return module
 
 
 def _block(X: Any, batch_axis: int) -> Block:
@@ -121,6 +112,7 @@ def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes, ba
             f"{where}: expected X, a few samples of its input, got none: a PyTorch module does not say what it takes"
         )
     refuse_without_values(module, where)
+    refuse_packed(module, where)
     block = _block(X, batch_axis)
     subject = Subject(module=module, original=module, where=where, batch_axis=batch_axis)
     with evaluating(module):

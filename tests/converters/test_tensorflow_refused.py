@@ -110,3 +110,29 @@ def test_samples_along_an_axis_that_is_not_free_are_refused(tmp_path: Path) -> N
         to_onnx(function, tmp_path / "m.onnx", samples(7, 11, 5), batch_axis=1)
     free = tf.function(function, input_signature=[tf.TensorSpec([7, None, 5], name="x")])
     assert to_onnx(free, tmp_path / "m.onnx", samples(7, 11, 5), batch_axis=1).max_difference is not None
+
+
+class Doubled(keras.layers.Layer):  # type: ignore[misc] # keras is untyped
+    def call(self, x: Any) -> Any:
+        return x * 2
+
+
+def squared(x: Any) -> Any:
+    return x * x
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+@pytest.mark.parametrize("name", ["Doubled", "squared"])
+def test_what_is_not_in_a_file_is_named(tmp_path: Path, name: str, suffix: str) -> None:
+    part = Doubled() if name == "Doubled" else layers.Dense(3, activation=squared)
+    path = saved(keras.Sequential([keras.Input((5,)), part]), tmp_path / f"m{suffix}")
+    with pytest.raises(ConversionError, match=rf"got one with '{name}', .*custom_objects={{'{name}': {name}}}"):
+        to_onnx(path, tmp_path / "m.onnx")
+
+
+def test_weights_alone_need_a_factory(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras's own use of NumPy
+        keras.Sequential([keras.Input((5,)), layers.Dense(3)]).save_weights(tmp_path / "m.weights.h5")
+    with pytest.raises(ConversionError, match="got weights alone: name it with --factory"):
+        to_onnx(tmp_path / "m.weights.h5", tmp_path / "m.onnx")
