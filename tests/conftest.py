@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import gc
 import importlib
 import sys
 import warnings
@@ -26,6 +27,11 @@ settings.load_profile("steady")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--overwrite", action="store_true", help="write the golden files anew instead of comparing")
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what was imported, 700,000 objects in the whole suite, on each of its rounds."""
+    gc.freeze()
 
 
 @pytest.fixture
