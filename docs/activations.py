@@ -14,7 +14,7 @@ from wua_onnx.layers.inside import APPLIED
 from wua_onnx.layers.mixture import MOST_NEURONS
 from wua_onnx.layers.over_neurons import FUNCTIONS
 from wua_onnx.layers.patterns import MAX_OPERATORS
-from wua_onnx.layers.sparsemax_pattern import ENTMAX, SPARSEMAX
+from wua_onnx.layers.sparsemax_pattern import ENTMAX, SPARSEMAX, WRITTEN_BY
 from wua_onnx.report.markdown import escape
 
 FORMS = (*KNOWN, *FAMILIES, *FUNCTIONS)
@@ -102,8 +102,9 @@ the function then, else before the normalisation.
 
 - Softmax, that off by one and LogSoftmax are known as operators and by what they compute, but not where they take
   numbers beside the neurons in (Concat): read before them.
-- Sparsemax and 1.5-entmax are known where they sort all neurons by TopK and sum them by CumSum, as PyTorch's exporters
-  write them; Keras's Sparsemax is read before it.
+- Sparsemax and 1.5-entmax are known where they sort all neurons by TopK and sum them by CumSum, as exporters write
+  them.
+- CReLU makes two numbers of one neuron, and is read before it: mean|a| is then the sum of the means of both.
 - {along} count where they run over the neurons of the layer. Over another axis, as in attention, they end the walk.
 - Functions whose parameters are not constant, or differ along another axis than the neurons: read before them.
 - A constant factor behind the function is not followed. Where onnxruntime folds one before it into a convolution, as
@@ -137,7 +138,7 @@ def _row(name: str) -> str:
     forms = [form for form in FORMS if form.function.name == name]
     operators = [op for op, function in (*OPERATORS.items(), *QUANTIZED.items()) if function.name == name]
     function = next(_functions(name, forms))
-    written = [exporter for form in forms for exporter in form.written_by]
+    written = [exporter for form in forms for exporter in form.written_by] or WRITTEN_BY.get(name, ())
     below = "where a ≥ 0" if name == "Clip" else "yes" if function.non_negative else ""
     return " | ".join(
         [

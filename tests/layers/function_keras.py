@@ -59,6 +59,8 @@ CASES: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "sparse_sigmoid": ("HardSigmoid", of.sparse_sigmoid),
     "squareplus": ("Squareplus", of.squareplus),
     "squareplus_b": ("Squareplus", lambda x: of.squareplus(x, 1)),
+    "sparsemax": ("Sparsemax", of.sparsemax),
+    "layer_norm_relu": ("ReLU", keras.Sequential([layers.LayerNormalization(), layers.ReLU()])),
     "tanh": ("Tanh", of.tanh),
     "tanh_shrink": ("Tanhshrink", of.tanh_shrink),
     "threshold": ("Threshold", lambda x: of.threshold(x, 0.2, 20.0)),

@@ -140,3 +140,25 @@ def test_functions_written_out_on_integers(case: str) -> None:
     expected = np.abs(real).mean(axis=(0, 1))
     assert layer.mean_activation is not None
     np.testing.assert_allclose(layer.mean_activation, expected, rtol=0, atol=1e-5 * expected.max())
+
+
+LAYER_NORM = (  # as Keras and tf2onnx write it: the scale is multiplied with what is divided by before the neurons are
+    "m = ReduceMean<keepdims = 1>(z, last) d = Sub(z, m) q = Mul(d, d) v = ReduceMean<keepdims = 1>(q, last) "
+    "u = Add(v, small) r = Sqrt(u) i = Reciprocal(r) k = Mul(i, scale) g = Mul(z, k) p = Mul(m, k) "
+    "o = Sub(shift, p) n = Add(g, o) y = Relu(n)"
+)
+
+
+def test_the_scale_of_a_normalisation_is_a_factor_however_it_is_written() -> None:
+    numbers: dict[str, Any] = {
+        "scale": rand(7, seed=1),
+        "shift": rand(7, seed=2),
+        "small": np.float32(1e-3),
+        "last": np.array([-1]),
+    }
+    before = "(float[N, 3, 5] x) => (float[] y) { a = MatMul(x, w) z = Add(a, b)"
+    operator = read(f"{before} n = LayerNormalization(z, scale, shift) y = Relu(n) }}", WEIGHTS | numbers)
+    written = read(f"{before} {LAYER_NORM} }}", WEIGHTS | numbers)
+    for found in (operator, written):
+        assert (found.value.name, found.function.name if found.function else None) == ("y", "ReLU")
+        np.testing.assert_allclose(found.factor, numbers["scale"], rtol=1e-6)

@@ -6,8 +6,7 @@ that differ do.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import onnx_ir as ir
@@ -20,7 +19,9 @@ from wua_onnx.layers.patterns import MOST_NEURONS, REDUCED, results
 from wua_onnx.layers.walk import Array, Walk, along_neurons
 from wua_onnx.model.node import NodeView
 
-_POINTS = 5
+_POINTS = 7
+_MOST = 2**13  # neurons of a normalisation
+_FAR = 3000.0  # where the number that keeps a normalisation from dividing by 0 is lost
 _NEAR = 2  # operators between the neurons and the first that reduces them
 
 
@@ -46,6 +47,7 @@ FUNCTIONS: tuple[Form, ...] = (
         lambda x, _: _softmax(x, 1.0),
     ),
 )
+# Up to a scale and a shift of each neuron.
 NORMALISATIONS: tuple[Callable[[Array], Array], ...] = (
     _centred,
     lambda x: _over_root_mean_square(_centred(x)),
@@ -57,49 +59,65 @@ NORMALISATIONS: tuple[Callable[[Array], Array], ...] = (
 def written_function(walk: Walk) -> tuple[ir.Value, Function] | None:
     """Return (where it ends, which it is) for the longest function of the neurons; None where none follows."""
     found: tuple[ir.Value, Function] | None = None
-    for value, which in _told(walk, [partial(_values, form) for form in FUNCTIONS]):
-        found = value, FUNCTIONS[which].function
+    for value, x, given, tolerance in _results(walk, _neurons(walk, MOST_NEURONS), 3.0):
+        for form in FUNCTIONS:
+            if _alike(given, form.values(x, given), tolerance):
+                found = value, form.function
     return found
 
 
-def written_normalisation(walk: Walk) -> ir.Value | None:
-    """Return where the longest normalisation of the neurons ends, before its scale and shift; None where none is."""
-    found: ir.Value | None = None
-    for value, _ in _told(walk, NORMALISATIONS):
-        found = value
+def written_normalisation(walk: Walk) -> tuple[ir.Value, Array] | None:
+    """Return (where it ends, its scale of each neuron) for the longest normalisation; None where none follows."""
+    found: tuple[ir.Value, Array] | None = None
+    neurons = _neurons(walk, _MOST + 1)
+    for value, x, given, tolerance in _results(walk, neurons if neurons <= _MOST else 0, _FAR):
+        scales = [_scale(given, compute(x), tolerance) for compute in NORMALISATIONS]
+        fitting = [scale for scale in scales if scale is not None]
+        if fitting:  # lengths are roots of mean squares up to a number: what needs no scale is meant
+            found = value, min(fitting, key=lambda scale: bool(np.any(scale != 1)))
     return found
 
 
-def _values(form: Form, x: Array) -> Array:
-    return form.values(x, x)
+def _scale(given: Array, normalised: Array, tolerance: float) -> Array | None:
+    """Return what each neuron of `normalised` is multiplied with in `given`, beside a shift; None where it is not."""
+    level, mean = normalised - normalised.mean(axis=0), given.mean(axis=0)
+    scale = (level * given).sum(axis=0) / np.square(level).sum(axis=0)
+    if not scale.any() or not _alike(given, mean + scale * level, tolerance):
+        return None
+    return np.where(np.isclose(scale, 1, rtol=1e-8), 1.0, scale)
 
 
-def _told(walk: Walk, known: Sequence[Callable[[Array], Array]]) -> Iterator[tuple[ir.Value, int]]:
-    """Yield each value that is one of `known` of the neurons, with the number of that one."""
+def _neurons(walk: Walk, most: int) -> int:
+    """Return how many neurons there are, at most `most`; 0 where it is not known or they lie along several axes."""
     shape = walk.model.shape(walk.value)
     count = shape[walk.axes[0]] if shape is not None and len(walk.axes) == 1 else None
-    if not isinstance(count, int) or count < 2 or not _is_reduced(walk):
+    return min(count, most) if isinstance(count, int) else 0
+
+
+def _results(walk: Walk, neurons: int, reach: float) -> Iterator[tuple[ir.Value, Array, Array, float]]:
+    """Yield (a value, what the neurons are at some points, what the value is there, the tolerance) behind the neurons.
+
+    Args:
+        walk: where the neurons are.
+        neurons: how many are looked at.
+        reach: the largest |x| at these points.
+    """
+    if neurons < 2 or not _is_reduced(walk):
         return
-    x = _samples(min(count, MOST_NEURONS))
+    x = np.random.default_rng(0).uniform(-reach, reach, (_POINTS, neurons))
     tolerance = ROUGH_TOLERANCE if walk.value.dtype is ir.DataType.BFLOAT16 else TOLERANCE
-    for value, values, _ in results(
+    behind = results(
         walk.value,
         walk.model,
         lambda node, index: along_neurons(node, index, walk),
         x,
         lambda node: _reduces(node, walk),
-    ):
-        if values is not None and values.shape == x.shape:
-            yield from ((value, which) for which, wanted in enumerate(known) if _alike(values, wanted(x), tolerance))
+    )
+    yield from ((value, x, at, tolerance) for value, at, _ in behind if at is not None and at.shape == x.shape)
 
 
 def _alike(values: Array, expected: Array, tolerance: float) -> bool:
     return bool(np.max(np.abs(values - expected)) < tolerance * np.max(np.abs(expected)))
-
-
-def _samples(neurons: int) -> Array:
-    """Return some values of so many neurons, which are no two alike."""
-    return np.asarray(np.random.default_rng(0).uniform(-3, 3, (_POINTS, neurons)))
 
 
 def _is_reduced(walk: Walk) -> bool:

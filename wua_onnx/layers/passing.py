@@ -43,9 +43,9 @@ def pass_normalisation(walk: Walk) -> bool:
 
     Its constant scale is a factor, as that of a normalisation by group.
     """
-    end = written_normalisation(walk)
-    if end is not None:
-        walk.step(end, walk.axes)
+    written = written_normalisation(walk)
+    if written is not None:
+        walk.step(written[0], walk.axes, written[1])
         return True
     user = only_user(walk)
     rank = len(walk.value.shape or ())

@@ -52,6 +52,12 @@ class _Region:
     nodes: dict[ir.Node, None] = field(default_factory=dict)
 
     @property
+    def width(self) -> int:
+        """How many neurons are looked at; 1 where all are the same."""
+        values = self.values[self.start]
+        return 1 if values is None else int(values.shape[1])
+
+    @property
     def operators(self) -> list[str]:
         """What the region is made of."""
         return [node.op_type for node in self.nodes if node.op_type not in _ROUNDINGS]
@@ -206,7 +212,8 @@ def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> 
     for index in operands_of(node):
         value = node.input(index)
         if index in constants:
-            arguments.append(constants[index].reshape(1, -1)[:, :MOST_NEURONS])
+            width = max(MOST_NEURONS, region.width)
+            arguments.append(constants[index].reshape(1, -1)[:, :width])
         elif value is None:
             arguments.append(None)
         else:

@@ -11,11 +11,13 @@ import onnx_ir as ir
 
 from wua_onnx.layers.activation_functions import Function
 from wua_onnx.layers.axes import readers
+from wua_onnx.layers.function_values import TF2ONNX
 from wua_onnx.layers.walk import Walk
 from wua_onnx.model.node import NodeView
 
 SPARSEMAX = Function("Sparsemax", non_negative=True, smooth=False)
 ENTMAX = Function("1.5-entmax", non_negative=True, smooth=False)
+WRITTEN_BY: dict[str, tuple[str, ...]] = {SPARSEMAX.name: (TF2ONNX,)}  # as `Form.written_by`
 _MOST = 48  # operators between the order and the threshold
 
 
