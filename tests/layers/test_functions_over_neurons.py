@@ -38,6 +38,9 @@ WRITTEN: dict[str, tuple[str, str, str | None]] = {
         "q = Mul(z, z) m = ReduceMean<keepdims = 1>(q, last) r = Sqrt(m) n = Div(z, r) k = Mul(n, b) y = Tanh(k)",
         "y", "Tanh",
     ),
+    "what is not finite far from 0": (
+        f"e = Exp(z) {SUM} l = ReduceLogSumExp<keepdims = 1>(z, last) t = Mul(l, s) y = Add(z, t)", "z", None
+    ),
     "a mean over another axis": ("m = ReduceMean<keepdims = 1>(z, other) n = Sub(z, m) y = Relu(n)", "z", None),
     "by less than its mean": (
         "m = ReduceMean<keepdims = 1>(z, last) h = Div(m, two) n = Sub(z, h) y = Relu(n)", "z", None

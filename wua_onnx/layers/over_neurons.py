@@ -81,7 +81,8 @@ def written_normalisation(walk: Walk) -> tuple[ir.Value, Array] | None:
 def _scale(given: Array, normalised: Array, tolerance: float) -> Array | None:
     """Return what each neuron of `normalised` is multiplied with in `given`, beside a shift; None where it is not."""
     level, mean = normalised - normalised.mean(axis=0), given.mean(axis=0)
-    scale = (level * given).sum(axis=0) / np.square(level).sum(axis=0)
+    size = np.square(level).sum(axis=0)
+    scale = (level * given).sum(axis=0) / np.where(size > 0, size, 1)
     if not scale.any() or not _alike(given, mean + scale * level, tolerance):
         return None
     return np.where(np.isclose(scale, 1, rtol=1e-8), 1.0, scale)
@@ -113,7 +114,9 @@ def _results(walk: Walk, neurons: int, reach: float) -> Iterator[tuple[ir.Value,
         x,
         lambda node: _reduces(node, walk),
     )
-    yield from ((value, x, at, tolerance) for value, at, _ in behind if at is not None and at.shape == x.shape)
+    for value, at, _ in behind:
+        if at is not None and at.shape == x.shape and np.isfinite(at).all():
+            yield value, x, at, tolerance
 
 
 def _alike(values: Array, expected: Array, tolerance: float) -> bool:

@@ -207,7 +207,8 @@ def _evaluated(node: NodeView, region: _Region, constants: dict[int, Array]) -> 
     first = node.node.inputs[0]
     if first is not None and (node.op_type in _KEPT or node.op_type in REDUCED):
         known = region.values[first]
-        return REDUCED[node.op_type](known) if known is not None and node.op_type in REDUCED else known
+        with np.errstate(all="ignore"):
+            return REDUCED[node.op_type](known) if known is not None and node.op_type in REDUCED else known
     arguments: list[Array | None] = []
     for index in operands_of(node):
         value = node.input(index)
