@@ -56,6 +56,14 @@ PRODUCTS: dict[str, tuple[str, tuple[int, ...], dict[str, Any], str, tuple[int, 
     "Einsum, weight first": (
         'y = Einsum<equation = "oi, bi -> bo">(w, x)', (1, 5), {"w": rand(3, 5)}, "dense", (5, 3), (1,)
     ),
+    "products summed": (
+        "p = Mul(x, w) y = ReduceSum<keepdims = 0>(p, last)", (1, 5), {"w": rand(5), "last": np.array([-1])},
+        "dense", (5, 1), (),
+    ),
+    "products summed, broadcast": (
+        "u = Unsqueeze(x, last) p = Mul(w, u) y = ReduceSum<keepdims = 1>(p, first)", (1, 5),
+        {"w": rand(5, 3), "last": np.array([-1]), "first": np.array([1])}, "dense", (5, 3), (2,),
+    ),
     "Einsum, implicit": ('y = Einsum<equation = "ba, ac">(x, w)', (1, 5), {"w": rand(5, 3)}, "dense", (5, 3), (1,)),
     "Einsum, ellipsis": (
         'y = Einsum<equation = "...i, oi -> ...o">(x, w)', (1, 1, 5), {"w": rand(3, 5)}, "dense", (5, 3), (2,)
@@ -199,3 +207,28 @@ def test_weights_of_bitsandbytes(kind: int) -> None:
     }}"""
     proto = model(text, weights, also=MICROSOFT)
     np.testing.assert_allclose(only_layer(proto).weight(), jacobian(proto, (1, inner)), rtol=1e-4, atol=1e-5)
+
+
+UNSUMMED: dict[str, tuple[str, dict[str, Any]]] = {
+    "summed over another axis": ("p = Mul(x, w) y = ReduceSum(p, other)", {"other": np.array([1])}),
+    "used elsewhere, too": ("p = Mul(x, w) s = ReduceSum(p, last) y = Add(s, p)", {"last": np.array([-1])}),
+    "not summed": ("y = Mul(x, w)", {}),
+}
+
+
+@pytest.mark.parametrize("case", UNSUMMED)
+def test_a_product_that_is_not_summed_is_a_scale(case: str) -> None:
+    nodes, numbers = UNSUMMED[case]
+    text = f"(float[N, 3, 5] x) => (float[] y) {{ {nodes} }}"
+    found = find_layers(load(model(text, {"w": rand(5), **numbers})))
+    assert not found.by_name
+    assert [item.reason for item in found.declined if item.name == "w"] == ["constant scale"]
+
+
+def test_what_a_summed_product_multiplies_is_not_scaled_by_its_weights() -> None:
+    """A layer before it has no factor, since the weights are a layer of their own."""
+    text = "(float[N, 5] x) => (float[] y) { h = MatMul(x, v) p = Mul(h, w) y = ReduceSum(p, last) }"
+    layers = find_layers(load(model(text, {"v": rand(5, 7), "w": rand(7), "last": np.array([-1])}))).by_name
+    assert layers["v"].activations[0].value.name == "h"
+    assert layers["v"].factors[0] == 1
+    assert layers["w"].shape == (7, 1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 import string
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -81,6 +81,27 @@ def matmul_terms(
     second = "k" if ranks[1] == 1 else leading[1] + ("jk" if transposed[1] else "kj")
     output = max(leading, key=len) + ("i" if ranks[0] > 1 else "") + ("j" if ranks[1] > 1 else "")
     return Terms(dict(zip(operands, (first, second), strict=True)), output)
+
+
+def sum_terms(shapes: Mapping[int, Sequence[object]], which: int, axes: Collection[int], *, keepdims: bool) -> Terms:
+    """Return the letters of `Σ A * B`, elementwise products summed over `axes` of their result.
+
+    Args:
+        shapes: of the operands, by the number of the input.
+        which: the operand that neurons lie in.
+        axes: counted from 0.
+        keepdims: whether the axes stay, of size 1.
+    """
+    rank = max(map(len, shapes.values()))
+    places, gone = string.ascii_lowercase[:rank], string.ascii_uppercase[:rank]
+    operands: dict[int, str] = {}
+    for index, shape in shapes.items():
+        offset, own = rank - len(shape), shapes[which]
+        along = {place + rank - len(own): size for place, size in enumerate(own)}
+        broadcast = [index != which and size == 1 != along.get(place, 1) for place, size in enumerate(shape, offset)]
+        operands[index] = "".join((gone if alone else places)[offset + i] for i, alone in enumerate(broadcast))
+    kept = [gone[i] if i in axes else places[i] for i in range(rank) if keepdims or i not in axes]
+    return Terms(operands, "".join(kept))
 
 
 def constant_use(node: NodeView, which: int, source: WeightSource, terms: Terms, factor: float = 1.0) -> Use | str:

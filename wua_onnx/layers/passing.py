@@ -9,6 +9,7 @@ from wua_onnx.layers.axes import moved_axes
 from wua_onnx.layers.integer_functions import real
 from wua_onnx.layers.over_neurons import written_normalisation
 from wua_onnx.layers.quantization import Quantization
+from wua_onnx.layers.registry import recognise
 from wua_onnx.layers.walk import Walk, all_users, along_neurons, constant_of, only_user
 from wua_onnx.model.node import NodeView
 
@@ -72,7 +73,7 @@ def _through_scale(walk: Walk, node: NodeView, index: int) -> bool | None:
         return False
     if node.op_type in ("Add", "Sub", "Mul", "Div"):
         constant = along_neurons(node, 1 - index, walk)
-        if constant is None or (node.op_type == "Div" and index == 1):
+        if constant is None or (node.op_type == "Div" and index == 1) or recognise(node):  # a layer of its own
             return None
         if node.op_type == "Div":
             constant = 1 / constant

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+
+from wua_onnx.cost.memory import is_parameter
 from wua_onnx.layers.activation_functions import OPERATORS
-from wua_onnx.layers.contraction import constant_use, einsum_terms, matmul_terms
+from wua_onnx.layers.axes import readers
+from wua_onnx.layers.contraction import constant_use, einsum_terms, matmul_terms, sum_terms
 from wua_onnx.layers.inside import function_inside
 from wua_onnx.layers.layer import Use
 from wua_onnx.layers.registry import layer_kind
@@ -47,6 +51,29 @@ def einsum(node: NodeView) -> Use | str | None:
         return found
     terms = einsum_terms(node)
     return terms if isinstance(terms, str) else constant_use(node, *found, terms)
+
+
+@layer_kind("Mul")
+def summed_product(node: NodeView) -> Use | None:
+    """`Σ x · w`, a Mul and a ReduceSum, as Keras writes the scores of AdditiveAttention; no other Mul holds weights."""
+    uses = readers(node.node.outputs[0])
+    total = (
+        NodeView(uses[0].node, node.model) if len(uses) == 1 and not node.node.outputs[0].is_graph_output() else None
+    )
+    if total is None or total.domain or total.op_type != "ReduceSum" or uses[0].idx != 0:
+        return None
+    found, given = constant_operand(node, (0, 1)), total.attr("axes") or total.const(1)
+    if isinstance(found, str) or found is None or given is None:
+        return None
+    which, source = found
+    other = node.input(1 - which)
+    if other is None or other.shape is None or not is_parameter(source.root):
+        return None
+    shapes = {which: source.shape, 1 - which: tuple(other.shape)}
+    rank = max(map(len, shapes.values()))
+    axes = {int(axis) % rank for axis in np.ravel(given)} if rank else set()
+    use = constant_use(node, which, source, sum_terms(shapes, which, axes, keepdims=bool(total.attr("keepdims", 1))))
+    return replace(use, output=total.node.outputs[0]) if isinstance(use, Use) else None
 
 
 def product_use(
