@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import os
 import re
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 from wua_onnx.errors import ConversionError
 
-from ._quiet import reason
+from ._quiet import is_verbose, quiet, reason
 
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
@@ -71,7 +72,7 @@ def build(spec: str) -> Any:
         if not callable(value):
             raise ConversionError(f"{spec}: expected a function that makes a model, got {type(value).__qualname__}")
         try:
-            with contextlib.redirect_stdout(sys.stderr):  # what it prints is no result of ours
+            with _users_code():
                 return value()
         except Exception as error:  # whatever the user's code raises
             raise ConversionError(
@@ -81,7 +82,7 @@ def build(spec: str) -> Any:
 
 def _module(name: str, spec: str) -> Any:
     try:
-        with contextlib.redirect_stdout(sys.stderr):
+        with _users_code():
             return importlib.import_module(name)
     except Exception as error:  # whatever the user's code raises
         absent = isinstance(error, ModuleNotFoundError) and name.startswith(error.name or "-")
@@ -105,6 +106,17 @@ def _line(error: BaseException) -> str:
     """Return the line of code that raised, of the innermost frame."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename != __file__]
     return f" (line {frames[-1].lineno} of {frames[-1].filename})" if frames else ""
+
+
+@contextlib.contextmanager
+def _users_code() -> Iterator[None]:
+    """Show on stderr what the body prints, which is no result, without what frameworks say when it imports them."""
+    said, noise = io.StringIO(), io.StringIO()
+    try:
+        with quiet() as noise, contextlib.redirect_stdout(said):
+            yield
+    finally:
+        sys.stderr.write(said.getvalue() + (noise.getvalue() if is_verbose() else ""))
 
 
 @contextlib.contextmanager

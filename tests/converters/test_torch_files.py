@@ -108,6 +108,20 @@ def test_what_a_factory_prints_is_no_result(tmp_path: Path, capsys: pytest.Captu
     assert capsys.readouterr() == ("", "loading\nbuilding\n")
 
 
+def test_what_frameworks_say_when_a_factory_imports_them_is_shown_where_asked_for(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    noise = "import os, warnings\nos.write(2, b'native')\nwarnings.warn('deprecated')\n"
+    (tmp_path / "nets_of_a_user.py").write_text(f"{noise}{MODULE}")
+    to_onnx("nets_of_a_user:build", tmp_path / "m.onnx", X)
+    assert capfd.readouterr() == ("", "")
+    sys.modules.pop("nets_of_a_user")
+    to_onnx("nets_of_a_user:build", tmp_path / "m.onnx", X, verbose=True)
+    told = capfd.readouterr().err
+    assert "native" in told
+    assert "UserWarning: deprecated" in told
+
+
 def safetensors(path: Path, table: object, content: bytes) -> Path:
     head = table if isinstance(table, bytes) else json.dumps(table).encode()
     path.write_bytes(len(head).to_bytes(8, "little") + head + content)
