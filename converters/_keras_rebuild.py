@@ -60,7 +60,10 @@ def draft_rebuilt(model: Any, X: Any, dims: Dims, where: str) -> Draft:
         layer_names=fields["layer_names"],
         example=_example(model, structure, X, answer, where) if fields["ran"] else None,
         warnings=tuple(fields["warnings"]),
-        modules={path: Module(class_name=known.get("class"), line=None) for path, known in fields["modules"].items()},
+        modules={
+            path: Module(class_name=known.get("class"), line=None, folded=known.get("folded"))
+            for path, known in fields["modules"].items()
+        },
     )
 
 

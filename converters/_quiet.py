@@ -20,6 +20,9 @@ from wua_onnx.errors import ConversionError, WuaError
 _FRAMEWORKS = ("absl", "jax", "keras", "onnx_ir", "onnxscript", "tensorflow", "tf2onnx", "torch")
 _verbose: ContextVar[bool] = ContextVar("verbose", default=False)
 _told: ContextVar[Callable[[str], None] | None] = ContextVar("told", default=None)
+_COLOURS = re.compile(r"\x1b\[[\d;]*m")
+_REBUILDING = "\n\nException encountered: "
+_WRAPPING = (".call().", "Error encountered:")
 _REASON = 1_000  # characters of a framework's message that are passed on
 # What TensorFlow's native code says of itself, before anything goes wrong.
 _CHATTER = re.compile(r"^(I\d{4} \d\d:|WARNING: All log messages before absl::).*\n?", re.MULTILINE)
@@ -189,12 +192,15 @@ def step(text: str) -> None:
 def reason(error: BaseException) -> str:
     """Return the kind of the error that started it all and the first paragraph of its message.
 
-    Where PyTorch's exporter failed at an operator, that and the author's line are added.
+    Keras wraps what went wrong in a model that it rebuilds, in a layer that it calls: there the paragraphs up to it.
     """
     while error.__cause__ is not None:
         error = error.__cause__
-    paragraph = re.split(r"\n\s*\n", str(error).strip(), maxsplit=1)[0]
-    return f"{type(error).__name__}: {' '.join(paragraph.split())[:_REASON]}"
+    told = _COLOURS.sub("", str(error)).strip().rpartition(_REBUILDING)[2]
+    first, *others = re.split(r"\n\s*\n", told)
+    while others and first.endswith(_WRAPPING):
+        first += f" {others.pop(0)}"
+    return f"{type(error).__name__}: {' '.join(first.split())[:_REASON]}"
 
 
 @contextlib.contextmanager

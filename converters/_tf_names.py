@@ -81,8 +81,9 @@ def with_folded(
 ) -> dict[str, Module]:
     """Return the modules, each with the BatchNormalization that was folded into its weights.
 
-    tf2onnx gives a convolution the name of the normalization that it takes in. A SavedModel, whose modules are not
-    known, tells these by their variables.
+    tf2onnx gives a convolution the name of the normalization that it takes in, or none (`Conv__11`) where its bias
+    then has it. Such operators are named after the layer of their weights. A SavedModel, whose modules are not known,
+    tells these by their variables.
 
     Args:
         model: with the names that `rename` gave.
@@ -97,16 +98,27 @@ def with_folded(
         owners = {owner.partition(".")[0] for owner in layers.values()}
         normalizing = set(_ends(path for path, _ in variables if path.endswith("/moving_variance")))
         known = owners | normalizing
+    taken = {str(node.name) for node in model.graph.all_nodes()}
     for node in model.graph.all_nodes():
-        parts = str(node.name).split("/")
-        around = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
-        inside = next((path for path in around if path in known), None)
-        if inside in normalizing:
-            weights = (layers.get(str(value.name), "") for value in node.inputs if value is not None)
-            for owner in (name if name in known else name.rpartition(".")[0] for name in weights):
-                if owner in known and owner != inside:
-                    found[owner] = replace(found.get(owner, Module(class_name=None, line=None)), folded=inside)
+        read = [str(value.name) for value in node.inputs if value is not None and value.is_initializer()]
+        owners_of = (name if name in known else name.rpartition(".")[0] for name in (layers.get(n, "") for n in read))
+        owner = next((name for name in owners_of if name in known), None)
+        if owner is None:
+            continue
+        scopes = [_inside(name, known) for name in (str(node.name), *read)]
+        inside = next((scope for scope in scopes if scope in normalizing and scope != owner), None)
+        if inside is not None:
+            found[owner] = replace(found.get(owner, Module(class_name=None, line=None)), folded=inside)
+        if scopes[0] is None or scopes[0] == inside:
+            node.name = unused(f"{owner}/{str(node.name).rpartition('/')[2]}", taken)
     return found
+
+
+def _inside(name: str, known: Set[str]) -> str | None:
+    """Return the innermost path in whose scope `name` lies."""
+    parts = name.split("/")
+    around = ("/".join(parts[:end]) for end in range(len(parts) - 1, 0, -1))
+    return next((path for path in around if path in known), None)
 
 
 def _ends(paths: Iterable[str]) -> Iterator[str]:

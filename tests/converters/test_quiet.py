@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from wua_onnx.converters._quiet import reason
+
 BEGIN = """
 import os, sys
 from wua_onnx.converters._quiet import converting, quiet, telling
@@ -103,3 +105,16 @@ def test_a_package_that_cannot_be_imported_says_why(tmp_path: Path) -> None:
         "What the framework printed:",
         "no AVX",
     ]
+
+
+def test_what_went_wrong_inside_of_what_keras_wraps_it_in() -> None:
+    text = (
+        "<class 'Sequential'> could not be deserialized properly.\n\nconfig={'module': 'keras'}.\n\n"
+        "Exception encountered: Exception encountered when calling Mine.call().\n\n"
+        "\x1b[1mCould not infer the shape of 'mine'. Error encountered:\n\nno such axis\x1b[0m\n\nArguments received"
+    )
+    assert reason(TypeError(text)) == (
+        "TypeError: Exception encountered when calling Mine.call(). Could not infer the shape of 'mine'. "
+        "Error encountered: no such axis"
+    )
+    assert reason(ValueError("one\ntwo\n\nthree")) == "ValueError: one two"
