@@ -96,6 +96,13 @@ def _restore_order(model: ir.Model, graph: Any) -> None:
             restore_order(body, inside)
 
 
+_NO_NUMBERS = ("string", "resource", "variant")
+_HINTS = {
+    ("Random", "Multinomial"): "random numbers, which no two runs share: convert the part of the model before them",
+    ("Lookup", "Regex", "String"): "text: convert the part of the model behind it, which takes numbers",
+}
+
+
 def check_operators(model: ir.Model, where: str) -> None:
     """Refuse a graph in which operators of TensorFlow are left.
 
@@ -109,8 +116,7 @@ def check_operators(model: ir.Model, where: str) -> None:
             left.setdefault(node.op_type, []).append((node.name or "").rpartition("/")[0] or node.name or "?")
     if left:
         found = "; ".join(f"{op} in {', '.join(sorted(set(layers))[:3])}" for op, layers in sorted(left.items()))
-        random = any("Random" in op or "Multinomial" in op for op in left)
-        hint = " (random numbers, which no two runs share: convert the part of the model before them)" if random else ""
+        hint = next((f" ({text})" for words, text in _HINTS.items() if any(w in op for w in words for op in left)), "")
         raise ConversionError(f"{where}: expected operators that ONNX can express, got {found}{hint}")
 
 
@@ -200,8 +206,12 @@ def _restore_weights(model: ir.Model, data: dict[str, bytes]) -> None:
 
 
 def _bind_captured(model: ir.Model, traced: Traced) -> None:
-    """Turn inputs that stand for constants captured by the function (a Normalization's mean) into initializers."""
-    captured = {placeholder.name: tensor for tensor, placeholder in traced.function.graph.captures}
+    """Turn inputs that stand for constants captured by the function (a Normalization's mean) into initializers.
+
+    Tables of words are no constants; the operators that read them have no equivalent.
+    """
+    captures = [pair for pair in traced.function.graph.captures if pair[0].dtype.name not in _NO_NUMBERS]
+    captured = {placeholder.name: tensor for tensor, placeholder in captures}
     for value in list(model.graph.inputs):
         if value.name in captured:
             model.graph.inputs.remove(value)

@@ -136,3 +136,15 @@ def test_weights_alone_need_a_factory(tmp_path: Path) -> None:
         keras.Sequential([keras.Input((5,)), layers.Dense(3)]).save_weights(tmp_path / "m.weights.h5")
     with pytest.raises(ConversionError, match="got weights alone: name it with --factory"):
         to_onnx(tmp_path / "m.weights.h5", tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("kind", ["words", "sentences"])
+def test_text_is_refused_with_what_to_convert(tmp_path: Path, kind: str) -> None:
+    if kind == "words":
+        part = layers.StringLookup(vocabulary=["a", "b"], name=kind)
+    else:
+        part = layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=3, name=kind)
+    model = keras.Sequential([keras.Input((), dtype="string"), part, layers.Embedding(4, 3)])
+    message = rf"got .*LookupTableFindV2 in {kind}.* \(text: convert the part of the model behind it"
+    with pytest.raises(ConversionError, match=message):
+        to_onnx(model, tmp_path / "m.onnx")
