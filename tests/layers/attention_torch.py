@@ -49,6 +49,21 @@ class Packed(nn.Module):
         return result
 
 
+class Pointwise(nn.Module):
+    """A function of each score by itself in place of the softmax: sigmoid, squared ReLU, SiLU."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.qkv, self.proj, self.function = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH), function
+
+    def forward(self, x: Tensor) -> Tensor:
+        packed = self.qkv(x).reshape(*x.shape[:-1], 3, HEADS, HEAD).permute(2, 0, 3, 1, 4)
+        q, k, v = packed.unbind(0)
+        found = self.function(q @ k.transpose(-2, -1) - 0.5) @ v
+        result: Tensor = self.proj(found.transpose(1, 2).reshape(x.shape))
+        return result
+
+
 class Grouped(nn.Module):
     """As Llama and Qwen3: grouped queries, norms of queries and keys, rotary embedding, keys repeated by expanding."""
 
@@ -137,6 +152,9 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], bool, int, int]] = {
     "grouped as in Llama": (Grouped, False, 1, KV_HEADS),
     "packed as in vision transformers": (Patches, False, 1, HEADS),
     "separate as in BERT and T5": (Separate, True, 1, HEADS),
+    "sigmoid": (lambda: Pointwise(torch.sigmoid), False, 1, HEADS),
+    "squared ReLU": (lambda: Pointwise(lambda x: torch.relu(x) ** 2), False, 1, HEADS),
+    "SiLU": (lambda: Pointwise(nn.functional.silu), False, 1, HEADS),
 }
 EXPORTERS = {"TorchScript, opset 14": (False, 14), "TorchScript, opset 17": (False, 17), "dynamo": (True, 18)}
 EXPORTERS["dynamo, opset 23"] = (True, 23)

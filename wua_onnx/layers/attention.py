@@ -1,8 +1,9 @@
 """Attention: which columns of which projection belong to which head.
 
-Blocks are anchored on the operators for attention and on every softmax whose result is multiplied with a computed
-tensor. From there the columns of the projections are followed to the operands (`columns`), and the numbers of heads
-to the rows of the layer that reads the result (`pushing`). An anchor that cannot be mapped is listed, with why.
+Blocks are anchored on the operators for attention and on every softmax, or what stands in its place, whose result is
+multiplied with a computed tensor. From there the columns of the projections are followed to the operands (`columns`),
+and the numbers of heads to the rows of the layer that reads the result (`pushing`). An anchor that cannot be mapped is
+listed, with why.
 """
 
 from __future__ import annotations
@@ -47,7 +48,9 @@ def _blocks(node: NodeView, columns: Callable[[int], Columns], known: Projection
         return
     weighting = weightings.anchor(node)
     if weighting is not None:
-        yield _best(node, lambda size: attention_products.block(weighting, columns(size), known))
+        found = _best(node, lambda size: attention_products.block(weighting, columns(size), known))
+        if weighting.sure or found.complete:
+            yield found
 
 
 def _best(node: NodeView, attempt: Callable[[int], AttentionBlock]) -> AttentionBlock:

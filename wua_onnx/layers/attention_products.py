@@ -13,12 +13,12 @@ from wua_onnx.layers.head_maps import AttentionBlock, Projections, columns_by_he
 from wua_onnx.layers.moves import Unmoved
 from wua_onnx.layers.products import PRODUCTS, Product, product_of
 from wua_onnx.layers.pushing import pushed
-from wua_onnx.layers.weightings import Weighting, scored
+from wua_onnx.layers.weightings import OF_ONE_SCORE, Weighting, scored
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 # Between the scores and what the values are weighted with.
-_WITHIN = frozenset({"BiasSoftmax", "Div", "Exp", "Softmax", "Sub"})
+_WITHIN = OF_ONE_SCORE | {"BiasSoftmax", "Div", "Exp", "Softmax", "Sub"}
 
 
 @dataclass(slots=True)

@@ -1,4 +1,8 @@
-"""Finding attention that is written out: a softmax, the scores before it, the product with the values after it."""
+"""Finding attention that is written out: a softmax, the scores before it, the product with the values after it.
+
+A function of each score by itself may stand in place of the softmax (sigmoid attention, arXiv:2409.04431; squared ReLU,
+arXiv:2104.07012; SiLU, arXiv:2402.17152). Such a function is common elsewhere, so that only what can be mapped counts.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,7 @@ from wua_onnx.model.node import NodeView
 
 _MAX_STEPS = 64
 _SOFTMAX = frozenset({("", "Softmax"), ("com.microsoft", "BiasSoftmax")})
+OF_ONE_SCORE = frozenset({"Relu", "Sigmoid", "Swish"})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +33,7 @@ class Weighting:
         axis: the axis of the keys, counted from the end.
         context: the product with the values.
         index: the number of its input that the softmax leads to.
+        sure: whether it is attention at all; only where it can be mapped, otherwise.
     """
 
     node: NodeView
@@ -35,17 +41,20 @@ class Weighting:
     axis: int
     context: NodeView
     index: int
+    sure: bool = True
 
 
 def anchor(node: NodeView) -> Weighting | None:
-    """Return the attention that is anchored on `node`; None where it is no softmax that weighs a computed tensor."""
-    scores = _softmax_input(node)
+    """Return the attention that is anchored on `node`; None where it is nothing that weighs a computed tensor."""
+    alone = not node.domain and node.op_type in OF_ONE_SCORE
+    scores = node.input(0) if alone else _softmax_input(node)
     if scores is None:
         return None
     axis = int(node.attr("axis", -1))
     rank = len(scores.shape) if scores.shape is not None else 0
     found = _weighted(node)
-    return None if found is None else Weighting(node, scores, axis - rank if axis >= 0 and rank else axis, *found)
+    axis = axis - rank if axis >= 0 and rank else axis
+    return None if found is None else Weighting(node, scores, axis, *found, sure=not alone)
 
 
 def _softmax_input(node: NodeView) -> ir.Value | None:
