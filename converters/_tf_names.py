@@ -183,7 +183,9 @@ def scopes_of_nodes(model: ir.Model) -> dict[str, str]:
     for node in model.graph.all_nodes():
         node.name = unused(_last_of(str(node.name)), taken)
     names = [str(node.name) for node in model.graph.all_nodes()]
-    weights = (n for n, v in model.graph.initializers.items() if v.shape is not None and len(v.shape) > 1)
+    shapes = {name: value.shape or () for name, value in model.graph.initializers.items()}
+    # A number in the shape of one is no weight, and stands in a scope that tf2onnx made up.
+    weights = (name for name, shape in shapes.items() if len(shape) > 1 and any(dim != 1 for dim in shape))
     names += [_READ.sub("/weight", name) for name in weights]
     scopes = {"/".join(parts[:end]) for parts in (name.split("/") for name in names) for end in range(1, len(parts))}
     outer = {scope.partition("/")[0] for scope in scopes}
