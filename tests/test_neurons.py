@@ -83,3 +83,11 @@ def test_rows_never_looked_up_and_layers_not_recorded_are_findings() -> None:
     assert found["unrecorded-layer"].where == "right"
     assert [item["name"] for item in audit.to_dict()["coverage"]["unrecorded"]] == ["right"]
     assert audit.layers["left"].macs == 3 * 5 * 3  # of one sample with three rows, where its branch is taken
+
+
+def test_no_cosine_is_above_1() -> None:
+    weights = np.repeat(rand(37, 1), 64, axis=1) * np.arange(1, 65, dtype=np.float32)
+    audit = wua.analyze(model("(float[N, 37] x) => (float[] y) { y = MatMul(x, w) }", {"w": weights}))
+    cosines = [pair.cosine for pair in audit.layers["w"].neurons.duplicates()]
+    assert len(cosines) == 64 * 63 // 2
+    assert max(cosines) <= 1

@@ -113,7 +113,7 @@ class Neurons:
         directions = _directions(self._layer.weight, self._layer.neuron_axis)
         found: list[Duplicate] = []
         for start in range(0, len(directions), _BLOCK):
-            cosines = directions[start : start + _BLOCK] @ directions.T
+            cosines = np.clip(directions[start : start + _BLOCK] @ directions.T, -1, 1)
             rows, columns = np.nonzero(np.triu(np.abs(cosines) >= threshold, k=start + 1))
             found += [
                 Duplicate(int(start + i), int(j), float(cosines[i, j])) for i, j in zip(rows, columns, strict=True)
