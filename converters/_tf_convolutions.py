@@ -67,8 +67,9 @@ class _Line:
         image, source = self.nodes[0].inputs[0], self.source
         assert image is not None
         if self.turned:
-            turn = ir.node("Transpose", [source], {"perm": [0, 2, 1]}, name=f"{image.name}_line")
-            turn.outputs[0].name = f"{image.name}_line"
+            name = f"{self.nodes[0].outputs[0].name}_line"  # several convolutions may read one image
+            turn = ir.node("Transpose", [source], {"perm": [0, 2, 1]}, name=name)
+            turn.outputs[0].name = name
             graph.insert_before(self.nodes[0], turn)
             source = turn.outputs[0]
         self.nodes[0].replace_input_with(0, source)
