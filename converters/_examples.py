@@ -26,7 +26,7 @@ def first_block(X: Any) -> Block:
 
     Raises:
         ConversionError: X is an iterator, which could not be read again, or is empty.
-        DataError: the file holds no arrays.
+        DataError: the file holds no arrays, or X sparse tensors.
     """
     if isinstance(X, Iterator):
         raise ConversionError(
@@ -39,8 +39,13 @@ def first_block(X: Any) -> Block:
             raise ConversionError("X: expected at least one batch, got none")
     block = arrays.flat(block)
     if isinstance(block, Mapping):
-        return {str(name): value for name, value in block.items()}
-    return tuple(block) if isinstance(block, tuple | list) else (block,)
+        return {str(name): _sliceable(value) for name, value in block.items()}
+    return tuple(map(_sliceable, block if isinstance(block, tuple | list) else [block]))
+
+
+def _sliceable(value: Any) -> Any:
+    """Return what samples can be cut out of: a table of pandas as an array."""
+    return as_array(value) if hasattr(value, "iloc") else arrays.dense(value)
 
 
 def by_name(block: dict[str, Any], inputs: Collection[str]) -> Block:

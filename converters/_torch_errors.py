@@ -30,6 +30,10 @@ _HINTS = (
     ),
     (r"fused_moving_avg|fake_quant", "convert the module as it was before prepare_qat: this is for training"),
     (r"No ONNX function found|No decompositions", "use other operators there, or audit the parts around it"),
+    (
+        r"zeros\(\): argument 'size' failed",
+        "give recurrent layers the padded sequences: packed ones cannot be exported",
+    ),
     (r"numpy\(\)|\.item\(\)", "keep to operators of PyTorch in forward"),
     (r"not a known type|Unsupported.*type", "take and return tensors, tuples, dicts or dataclasses of them"),
     (r"shapes cannot be multiplied|size mismatch|expected input", "look at the shapes of X: samples lie along axis 0"),

@@ -7,6 +7,7 @@ smallest or the largest.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
@@ -69,6 +70,8 @@ class Parameters:
 
 
 def _print(array: Array) -> tuple[float, float]:
+    if array.dtype.kind == "c":  # of which exporters make real numbers
+        return math.nan, math.nan
     return float(array.min()), float(array.max())
 
 

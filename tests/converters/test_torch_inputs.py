@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from torch import nn
 
 import wua_onnx as wua
 from wua_onnx.converters import to_onnx
-from wua_onnx.errors import ConversionError
+from wua_onnx.errors import ConversionError, DataError
 
 from .shared import samples
 
@@ -123,3 +124,32 @@ def test_a_batch_that_is_free_up_to_a_size_stays_free(tmp_path: Path) -> None:
     assert [warning.partition(": ")[2] for warning in converted.warnings] == [
         "forward takes another way for more than 63 samples at once; not looked at"
     ]
+
+
+class Table:
+    """What of pandas's DataFrame matters here: it is no sequence of its rows."""
+
+    iloc = None
+
+    def __init__(self, values: np.ndarray[Any, Any]) -> None:
+        self.values, self.shape = values, values.shape
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+        return np.array(self.values, dtype)
+
+    def __getitem__(self, name: str) -> None:
+        raise KeyError(name)
+
+
+def test_a_table_of_pandas_is_data() -> None:
+    X = np.random.default_rng(0).standard_normal((7, 5))
+    module = torch.nn.Sequential(torch.nn.Linear(5, 3))
+    found = wua.analyze(module, Table(X)).layers["0"].mean_activation
+    np.testing.assert_array_equal(found, wua.analyze(module, X).layers["0"].mean_activation)
+
+
+def test_sparse_tensors_are_refused() -> None:
+    module = torch.nn.Linear(5, 3)
+    for X in (torch.eye(5).to_sparse(), {"input": torch.eye(5).to_sparse()}):
+        with pytest.raises(DataError, match=r"expected dense tensors, got one with the layout torch\.sparse_coo"):
+            wua.analyze(module, X)

@@ -139,6 +139,8 @@ def test_tensors() -> None:
     np.testing.assert_array_equal(labels, Y)
     with pytest.raises(DataError, match="X: expected arrays, an iterable of batches or a path, got TensorDataset"):
         Data(TensorDataset(given), ONE)
+    with pytest.raises(DataError, match=r"X: expected dense tensors, got one with the layout torch\.sparse_coo"):
+        Data(given.to_sparse(), ONE)
 
 
 def test_several_inputs() -> None:

@@ -24,7 +24,7 @@ def as_array(value: Any) -> Array:
     if isinstance(value, np.ndarray):
         return value
     if hasattr(value, "detach"):
-        value = value.detach().cpu()
+        value = dense(value).detach().cpu()
         return np.asarray(value.float().numpy() if str(value.dtype) == "torch.bfloat16" else value.numpy())
     try:
         array = np.asarray(value.numpy() if hasattr(value, "numpy") else value)
@@ -33,6 +33,18 @@ def as_array(value: Any) -> Array:
     if array.dtype == object:
         raise DataError(f"X: expected arrays of numbers, got {type(value).__name__} of other objects")
     return array
+
+
+def dense(value: Any) -> Any:
+    """Return the value.
+
+    Raises:
+        DataError: it is a sparse tensor of PyTorch's.
+    """
+    layout = str(getattr(value, "layout", ""))
+    if layout.startswith("torch.sparse"):
+        raise DataError(f"X: expected dense tensors, got one with the layout {layout}: give its to_dense()")
+    return value
 
 
 def is_numbers(value: Any) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from wua_onnx._text import clean
 from wua_onnx.errors import DataError, WuaError
-from wua_onnx.model.limits import clean
 from wua_onnx.running.arrays import LABELS, as_array, converted, flat, is_numbers
 from wua_onnx.running.arrays import whole as _whole
 from wua_onnx.running.inputs import InputSpec, fitting
