@@ -149,15 +149,39 @@ def test_a_weight_for_every_gate() -> None:
         np.testing.assert_array_equal(layer.weight(), weights[name].T[None])
 
 
-def test_steps_that_a_mask_skips() -> None:
-    """The hidden state is what is kept of it."""
-    body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
-        s = ReduceSum(e, axis) on = Greater(s, nought) h1 = Where(on, n, h)"""
+CHOICES = {
+    "where": "h1 = Where(on, n, h)",
+    "where not": "off = Not(on) h1 = Where(off, h, n)",
+    "products": """off = Not(on) taken = Cast<to = 1>(on) left = Cast<to = 1>(off)
+        new = Mul(taken, n) old = Mul(h, left) h1 = Add(new, old)""",
+}
+
+
+@pytest.mark.parametrize("choice", CHOICES.values(), ids=CHOICES)
+def test_steps_that_a_mask_skips_are_not_counted(choice: str) -> None:
+    """A sample that a step skips keeps its state, which is not read a second time."""
+    body = f"""p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
+        s = ReduceSum(e, axis) on = Greater(s, nought) {choice}"""
     proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)}, ("h",))
     assert shapes(proto) == {"k": ("recurrent", (1, HIDDEN, INPUTS)), "u": ("recurrent", (1, HIDDEN, HIDDEN))}
+    audit = wua.analyze(proto, data(), batch_axis=1)
+    valid = data().sum(-1) > 0
+    assert 0 < valid.sum() < valid.size
+    wanted = np.abs(hidden_states(proto))[valid].mean(0)
+    for layer in audit.layers.values():
+        assert layer.neurons.mean is not None
+        np.testing.assert_allclose(layer.neurons.mean, wanted, rtol=1e-5)
+
+
+def test_a_mask_of_every_unit_leaves_the_state_as_it_is() -> None:
+    """It says nothing of whole samples."""
+    body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
+        on = Greater(n, nought) h1 = Where(on, n, h)"""
+    proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)}, ("h",))
     mean = wua.analyze(proto, data(), batch_axis=1).layers["u"].neurons.mean
     assert mean is not None
-    np.testing.assert_allclose(mean, np.abs(hidden_states(proto)).mean((0, 1)), rtol=1e-5)
+    if shapes(proto)["u"][0] == "recurrent":
+        np.testing.assert_allclose(mean, np.abs(hidden_states(proto)).mean((0, 1)), rtol=1e-5)
 
 
 LOOKALIKES = {

@@ -163,6 +163,26 @@ def test_layers_of_keras(name: str, tmp_path: Path) -> None:
     check(proto, [by_gate(weight.T, order) for weight in (recurrent, kernel)], states)
 
 
+@pytest.mark.parametrize("unroll", [False, True], ids=["loop", "unrolled"])
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "SimpleRNN"])
+def test_layers_of_keras_are_read_at_the_steps_that_their_mask_keeps(kind: str, unroll: bool, tmp_path: Path) -> None:
+    keras.utils.set_random_seed(3)
+    layer = getattr(keras.layers, kind)(HIDDEN, return_sequences=True, unroll=unroll, name="layer")
+    model = keras.Sequential([keras.Input((STEPS, INPUTS)), keras.layers.Masking(), layer])
+    x = np.array(rand(BATCH, STEPS, INPUTS, seed=9))
+    valid = np.arange(STEPS) < np.array([[1 + sample % STEPS] for sample in range(BATCH)])
+    x[~valid] = 0
+    proto = onnx.load(wua.convert(model, tmp_path / "layer.onnx"))
+    audit = wua.analyze(proto, {proto.graph.input[0].name: x})
+    order = KERAS["RNN" if kind == "SimpleRNN" else kind]
+    wanted = np.abs(model(x).numpy())[valid].mean(0)
+    for weight, parameter in zip(layer.get_weights()[:2], "WR", strict=True):
+        found = audit.layers[f"layer.{parameter}"]
+        np.testing.assert_array_equal(found.weight, by_gate(weight.T, order))
+        assert found.neurons.mean is not None
+        np.testing.assert_allclose(found.neurons.mean, wanted, rtol=0, atol=1e-6 * wanted.max())
+
+
 def test_both_directions_are_layers_of_their_own(tmp_path: Path) -> None:
     keras.utils.set_random_seed(3)
     layer = keras.layers.Bidirectional(keras.layers.GRU(HIDDEN, return_sequences=True, name="gru"), name="both")

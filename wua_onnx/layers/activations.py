@@ -37,7 +37,8 @@ class Activation:
         value, axes: the tensor, and its axes along which the neurons lie.
         factor: the product of the constant scales on the way, shape (neurons,) or ().
         function: the activation function; None where the layer is linear.
-        valid: how many positions of each sample are valid, and the axis that they lie along; None where all are.
+        valid: how many positions of each sample are valid, and the axis that they lie along, None where the whole of a
+            sample is valid or not; None where all are.
         lookups: the values are the rows that are looked up, and a neuron is a row.
         unread: why nothing can be read, empty where it can.
         quantization: what the integers of the tensor stand for; None where it holds real numbers.
@@ -48,7 +49,7 @@ class Activation:
     axes: tuple[int, ...]
     factor: Array
     function: Function | None
-    valid: tuple[ir.Value, int] | None = None
+    valid: tuple[ir.Value, int | None] | None = None
     lookups: bool = False
     unread: str = ""
     quantization: Quantization | None = None

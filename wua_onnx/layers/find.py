@@ -161,6 +161,7 @@ def _activation(use: Use, model: Model, activation: str) -> Activation:
             axes=use.side.axes,
             factor=np.ones((), np.float64),
             function=use.function,
+            valid=use.valid,
             lookups=use.reads == "lookups",
             side=use.side,
         )

@@ -90,8 +90,8 @@ class Use:
             the "output" itself, how often a row is looked up by the "lookups" that the output then is, or "nothing".
         unread: why nothing is read.
         side: computes the neurons, or what is looked up, where the operator keeps that to itself; they are read there.
-        valid: how many positions of each sample are valid, and the axis of the output that they lie along; None where
-            all are.
+        valid: how many positions of each sample are valid, and the axis of the output that they lie along, None where
+            the whole of a sample is valid or not; None where all are.
         factor: a constant that multiplies the weight inside the operator (Gemm's alpha).
         decode: turns stored elements into real ones, where the operator itself holds the scales.
         elements: the shape of what `decode` returns, where several elements are packed in one that is stored.
@@ -113,7 +113,7 @@ class Use:
     reads: Reads = "after"
     unread: str = ""
     side: Side | None = None
-    valid: tuple[ir.Value, int] | None = None
+    valid: tuple[ir.Value, int | None] | None = None
     factor: float = 1.0
     decode: Callable[[Array, NodeView], Array] | None = None
     elements: tuple[int, ...] | None = None

@@ -17,6 +17,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.choices import chosen_from, kept
 from wua_onnx.layers.gate_products import GateProduct, gate_product, moved_from
 from wua_onnx.layers.kinds.recurrent import GATES
 from wua_onnx.layers.layer import Arrangement, Features, Use
@@ -48,7 +49,7 @@ def recurrences(model: Model, nodes: Iterable[NodeView]) -> dict[ir.Node, list[U
     replaced = {product.node: product.root for step in steps for product in step.products}
     dense = {product.root for node, product in products.items() if node not in replaced}
     # A weight of other products, too, would be two kinds of layers in one.
-    uses = {root: own for root, own in _uses(steps, recurrent).items() if root not in dense}
+    uses = {root: own for root, own in _uses(steps, recurrent, model).items() if root not in dense}
     result: dict[ir.Node, list[Use]] = {node: [] for node in products if replaced.get(node) in uses}
     first = _first_of(steps, list(result))
     for use in (use for own in uses.values() for use in own):
@@ -88,27 +89,41 @@ def _may_recur(model: Model, products: Mapping[ir.Node, GateProduct]) -> bool:
     return any(node.op_type in _GATING for node in model.ir_model.graph)
 
 
-def _uses(steps: Sequence[Step], recurrent: Collection[ir.Value]) -> dict[ir.Value, list[Use]]:
+def _uses(steps: Sequence[Step], recurrent: Collection[ir.Value], model: Model) -> dict[ir.Value, list[Use]]:
     """Return the uses of each initializer in `steps`; those among `recurrent` are multiplied with the hidden state."""
+    places = {step: _place(step, model) for step in steps}
     found: dict[ir.Value, list[Use]] = {}
-    for step in steps:
+    for step in [step for step in steps if not _is_shown_for_its_shape(step.output)] or steps:
         for root, shares in _by_root(step).items():
             use = _use(step, shares, "R" if root in recurrent else "W")
             if use is not None:
-                read = _read(step, steps, root)
-                found.setdefault(root, []).extend(replace(use, output=value, output_axes=axes) for value, axes in read)
+                read = [replace(use, **places[each]) for each in _read(step, steps, root)]
+                found.setdefault(root, []).extend(read)
     return found
 
 
-def _read(step: Step, steps: Sequence[Step], root: ir.Value) -> Iterator[tuple[ir.Value, tuple[int]]]:
-    """Yield the hidden states that the units of initializer `root` are read in: that of `step`.
+def _is_shown_for_its_shape(value: ir.Value) -> bool:
+    """Return whether only the shape of `value` is used: TensorFlow tries a step to see what it returns."""
+    uses = [use.node.op_type for use in value.uses()]
+    return bool(uses) and set(uses) <= {"Shape", "Size"} and not value.is_graph_output()
 
-    Also that of a first step whose product with the state before, a constant, was computed when the model was written.
+
+def _place(step: Step, model: Model) -> dict[str, Any]:
+    """Return where the units of a step are read: in its hidden state, of the samples that no mask makes skip it."""
+    read = kept(step.kept, step.output, step.axis, model) if step.kept is not None else None
+    side, valid = (None, None) if read is None else (read[0], (read[1], None))
+    return {"output": step.output, "output_axes": (step.axis,), "side": side, "valid": valid}
+
+
+def _read(step: Step, steps: Sequence[Step], root: ir.Value) -> Iterator[Step]:
+    """Yield the steps in whose hidden states the units of initializer `root` are read: `step`.
+
+    Also a first step whose product with the state before, a constant, was computed when the model was written.
     """
     if any(share.product.root is root for share in step.hidden):
-        before = {moved_from(product.operand) for product in step.products if product.root is root}
-        yield from ((first.output, (first.axis,)) for first in steps if not first.hidden and first.output in before)
-    yield step.output, (step.axis,)
+        before = _befores(product for product in step.products if product.root is root)
+        yield from (first for first in steps if not first.hidden and before & _ends(first))
+    yield step
 
 
 def _steps(graph: Graph) -> list[Step]:
@@ -138,13 +153,13 @@ def _linked(steps: Sequence[Step], model: Model) -> tuple[list[Step], set[ir.Val
     read its own hidden state, in the next trip of a loop or in the next of several steps; and so must the step after
     a first one that has no state before it.
     """
-    weights = {step.output: {product.root for product in step.products} for step in steps}
-    weights |= {state: weights[output] for state, output in _states_of(weights.keys(), model)}
+    weights = {end: {product.root for product in step.products} for step in steps for end in _ends(step)}
+    weights |= {state: weights[end] for state, end in _states_of(weights.keys(), model)}
     recurrent = {
         product.root
         for step in steps
         for product in (step.products if step.hidden else ())
-        if weights.get(moved_from(product.operand), set()) & weights[step.output]
+        if any(weights.get(before, set()) & weights[step.output] for before in _befores([product]))
     }
     recurrent |= {share.product.root for step in steps if step.cell.op == "GRU" for share in step.hidden}
     found: list[Step] = []
@@ -164,19 +179,25 @@ def _linked(steps: Sequence[Step], model: Model) -> tuple[list[Step], set[ir.Val
 def _follows(step: Step, first: Step) -> bool:
     """Return whether `step` starts with the hidden state that `first` ends with, and shares its weights."""
     roots = {product.root for product in step.products}
-    starts = {moved_from(product.operand) for product in step.products}
-    return bool(step.hidden) and first.output in starts and {product.root for product in first.products} <= roots
+    starts = _befores(step.products)
+    return bool(step.hidden) and bool(_ends(first) & starts) and {product.root for product in first.products} <= roots
 
 
-def _states_of(outputs: Collection[ir.Value], model: Model) -> Iterator[tuple[ir.Value, ir.Value]]:
-    """Yield what loops carry that is one of `outputs` after a trip (where a mask does not skip it), and which."""
+def _ends(step: Step) -> set[ir.Value]:
+    """Return the hidden state that `step` ends with, and that which it has where no mask skips it."""
+    return {step.output} if step.kept is None else {step.output, moved_from(step.kept.value)}
+
+
+def _befores(products: Iterable[GateProduct]) -> set[ir.Value]:
+    """Return what `products` multiply, where it is chosen by a mask also what it is chosen from."""
+    return {end for product in products for end in chosen_from(product.operand)}
+
+
+def _states_of(ends: Collection[ir.Value], model: Model) -> Iterator[tuple[ir.Value, ir.Value]]:
+    """Yield what loops carry that is one of `ends` after a trip (where a mask does not skip it), and which."""
     for node in model.all_nodes():
         for state, result in carried_by(node):
-            last = moved_from(result)
-            chosen = last.producer()
-            branches = (last, *(chosen.inputs[1:] if chosen is not None and chosen.op_type == "Where" else ()))
-            ends = (moved_from(branch) for branch in branches if branch is not None)
-            yield from ((state, end) for end in ends if end in outputs)
+            yield from ((state, end) for end in chosen_from(result) if end in ends)
 
 
 def _by_root(step: Step) -> dict[ir.Value, list[tuple[int, Share]]]:
@@ -201,8 +222,6 @@ def _use(step: Step, shares: Sequence[tuple[int, Share]], parameter: str) -> Use
         kind="recurrent",
         arrangement=_arrangement(product, rows, (len(shares), step.units, *product.inside)),
         neuron_axis=1,
-        output=step.output,
-        output_axes=(step.axis,),
         reads="output",
         features=_features(first),
         parameter=parameter,

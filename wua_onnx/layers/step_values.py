@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import onnx_ir as ir
 
+from wua_onnx.layers.choices import beside_a_mask
 from wua_onnx.layers.draws import Draws, elementwise, line_of
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
@@ -26,7 +27,9 @@ from wua_onnx.model.node import SMALL, NodeView
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _DRAWS = 6
+_SEQUENCE = 3  # axes
 _MOST = 2**20  # elements of a value that is copied; numbers along one axis are views of any size up to `LIMIT`
+_MOST_OF_IMAGES = 2**16
 _VIEWS = frozenset({"Expand", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 _MOST_DEPTH = 12  # operators between a product and the step, on the side of the input
 _MOST_BEHIND = 48  # values that another gate is computed from
@@ -116,8 +119,9 @@ class StepValues:
 
     def _moved(self, node: NodeView, output: int, arrays: Sequence[Array]) -> Array:
         numbers = self.graph.sizes.numbers_of(node)
-        if node.op_type not in _VIEWS and sum(array.size for array in arrays) > _MOST:
-            raise Unmoved(f"{node.where} copies more than {_MOST:,} elements")
+        most = _MOST if arrays[0].ndim <= _SEQUENCE else _MOST_OF_IMAGES
+        if node.op_type not in _VIEWS and sum(array.size for array in arrays) > most:
+            raise Unmoved(f"{node.where} copies more than {most:,} elements")
         if node.op_type == "Gather" and numbers(1) is None:  # the step of a loop: all are alike
             indices = node.input(1)
             rank = len(indices.shape) if indices is not None and indices.shape is not None else 1
@@ -169,9 +173,10 @@ class StepValues:
                 return tuple(np.take(array, 0, axis) for array in self._value(outer, depth + 1))
         if producer is not None and depth < _MOST_DEPTH:
             leads = self._leads_to_a_product(value) or self._is_of_this_step(value)
-            if leads or moved_from(value) is not value:
+            chooses = beside_a_mask(value) is not None or (producer.op_type == "Not" and not producer.domain)
+            if leads or chooses or moved_from(value) is not value:
                 found = self._computed(NodeView(producer, self.model), depth + 1)[value]
-                if not leads:
+                if not (leads or chooses):
                     self.states[value] = found
                 return found
         return self._state(value)
@@ -221,12 +226,12 @@ class StepValues:
         return (array,) * _DRAWS
 
     def _state(self, value: ir.Value) -> Draws:
-        """Return random numbers along the axis where units lie; 1 for what has one element (a mask, say)."""
+        """Return random numbers along the axis where units lie; 1 for a mask, and for what has one element."""
         shape = self.graph.sizes.shape(value)
         if shape is None:
             raise Unmoved("the shape of a state is unknown")
         axis = self._axis_of_units(value, shape)
-        if not shape or shape[axis] == 1:
+        if not shape or shape[axis] == 1 or value.dtype == ir.DataType.BOOL:
             return (np.ones(shape),) * _DRAWS
         self.states[value] = self._drawn(value, axis, shape[axis])
         return self.states[value]

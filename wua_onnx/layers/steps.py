@@ -15,6 +15,7 @@ import numpy as np
 import onnx_ir as ir
 
 from wua_onnx.layers.cells import GATES, Cell, Points, identify
+from wua_onnx.layers.choices import Branch, masked_branches
 from wua_onnx.layers.draws import line_of
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
@@ -48,6 +49,7 @@ class Step:
         cell: which one it is.
         output, axis: the next hidden state, and its axis along which the units lie.
         units: how many hidden units there are.
+        kept: what the hidden state is where no mask skips the step; None where none does.
         inputs, hidden: for each gate in the order of ONNX, what goes into it from the input and from the hidden
             state; nothing for the latter in a first step without a state before it, and where one product is of both.
     """
@@ -58,6 +60,7 @@ class Step:
     units: int
     inputs: tuple[Share, ...]
     hidden: tuple[Share, ...]
+    kept: Branch | None = None
 
     @property
     def products(self) -> list[GateProduct]:
@@ -131,8 +134,10 @@ class StepSearch:
         """Return whether `output` is known, and is more than an operand of what follows elementwise."""
         if output not in self._values.known:
             return False
-        followers = [NodeView(use.node, self._graph.model) for use in output.uses()]
-        return output.is_graph_output() or any(
+        uses = [use.node for use in output.uses()]
+        followers = [NodeView(node, self._graph.model) for node in uses if node.op_type not in ("Shape", "Size")]
+        shown = output.is_graph_output() or (bool(uses) and not followers)  # TensorFlow tries a step for its shapes
+        return shown or any(
             node.op_type not in EVALUATE or node.op_type in COPIES or not is_elementwise(node) for node in followers
         )
 
@@ -153,8 +158,17 @@ class StepSearch:
         ]
         for mine, others in (sides, sides[::-1]):
             inputs = [product for product in mine if product is not self._reset]
-            for found in self._identified(inputs, others, result):
-                return Step(output=output, axis=axis, units=units, cell=found[0], inputs=found[1], hidden=found[2])
+            for cell, into, back in self._identified(inputs, others, result):
+                kept = self._kept(output)
+                return Step(output=output, axis=axis, units=units, cell=cell, inputs=into, hidden=back, kept=kept)
+        return None
+
+    def _kept(self, output: ir.Value) -> Branch | None:
+        """Return what `output` is where no mask skips the step."""
+        known = self._values.known
+        for branch in masked_branches(output):
+            if branch.value in known and np.array_equal(known[branch.value], known[output]):
+                return branch
         return None
 
     def _products_before(self, output: ir.Value) -> list[GateProduct]:

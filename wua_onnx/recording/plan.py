@@ -57,7 +57,7 @@ class Plan:
                 self.missing[layer.name, index] = str(reason)
                 continue
             self.activations[layer.name, index] = self._wanted(tap)
-            if self.mask is not None and tap.masked_axis is None:
+            if self.mask is not None and tap.masked_axis is None and tap.lengths is None:
                 self.unmasked[layer.name] = None
             if "features" in self.statistics and use.features is not None:
                 try:

@@ -201,14 +201,15 @@ def _map(tap: Tap, array: Array) -> Array:
 def _positions(tap: Tap, outputs: Outputs, results: Results, units: int) -> tuple[Array, Array]:
     """Return, by unit, how many values were averaged (1 for sums), and how many of them are valid."""
     if outputs.summed:
-        valid = np.broadcast_to(np.rint(results[_name(outputs.counts)]).reshape(-1), units)
-        return np.ones(units), valid
+        counts = np.rint(results[_name(outputs.counts)]).reshape(-1)
+        several = tap.sample_axis is None and tap.lengths is not None  # of samples that are added up
+        return np.ones(units), np.broadcast_to(counts.sum(keepdims=True) if several else counts, units)
     sizes = [tap.dims[axis] for axis in tap.reduced] if outputs.shape is None else lengths(tap, outputs, results)
     whole = prod(size for size in sizes if isinstance(size, int))
     averaged = np.full(units, whole)
-    if outputs.counts is None or tap.masked_axis is None:
+    if outputs.counts is None:
         return averaged, averaged
-    masked = sizes[tap.reduced.index(tap.masked_axis)]
+    masked = 1 if tap.masked_axis is None else sizes[tap.reduced.index(tap.masked_axis)]
     counts = results[outputs.counts].reshape(-1).astype(np.int64)
     others = whole // (
         masked if isinstance(masked, int) and masked else 1
