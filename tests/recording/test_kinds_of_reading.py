@@ -167,4 +167,5 @@ def test_a_layer_of_which_every_position_is_padded_is_not_recorded() -> None:
     padded = {"ids": np.ones((N, T), np.int64), "attention_mask": np.zeros((N, T), np.int64)}
     found = recorded(masked_model(), padded)
     assert set(found.layers) == {"o"}  # which the mask does not reach
-    assert found.missing and all("all are padded" in reason for reason in found.missing.values())
+    assert found.missing
+    assert all("all are padded" in reason for reason in found.missing.values())
