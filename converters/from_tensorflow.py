@@ -34,6 +34,7 @@ from ._tf_names import (
     scopes_of_variables,
     with_folded,
 )
+from ._tf_norms import gather_groups
 from ._tf_selections import cut_patches
 from ._tf_wide import is_narrow, outputs_in_float32
 from ._trace import tie
@@ -158,6 +159,7 @@ def _draft(
     cut_patches(model)
     pad_outputs(model)
     straighten(model)
+    gather_groups(model)
     tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)

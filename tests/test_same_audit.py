@@ -21,7 +21,7 @@ from tests.twins.copying import Twins  # noqa: E402  # likewise
 ARCHITECTURES = (
     *(sequences.mlp, images.lenet, images.cnn, images.resnet, images.separable, images.unet),
     *(sequences.long_short_term, sequences.gated, sequences.both_ways),
-    *(sequences.embedding_classifier, sequences.encoder, along.causal, along.enlarging),
+    *(sequences.embedding_classifier, sequences.encoder, along.causal, along.enlarging, images.grouped),
 )
 # Where PyTorch has one weight and Keras several, each of those is compared with its part of the other.
 PACKED = (sequences.packed_encoder, sequences.both_ways_gated)

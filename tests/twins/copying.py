@@ -45,7 +45,7 @@ def randomised(module: Any) -> Any:
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for part in module.modules():
-            if isinstance(part, torch.nn.LayerNorm | torch.nn.modules.batchnorm._BatchNorm):
+            if isinstance(part, torch.nn.LayerNorm | torch.nn.GroupNorm | torch.nn.modules.batchnorm._BatchNorm):
                 part.weight.uniform_(0.5, 1.5, generator=generator)
                 part.bias.uniform_(-0.2, 0.2, generator=generator)
             if hasattr(part, "running_var"):
@@ -84,7 +84,7 @@ def _bias(module: Any) -> list[Array]:
 
 
 def norm(module: Any) -> list[Array]:
-    """BatchNorm and LayerNorm."""
+    """BatchNorm, LayerNorm and GroupNorm."""
     names = ("weight", "bias", "running_mean", "running_var")
     return [array(getattr(module, name)) for name in names if hasattr(module, name)]
 

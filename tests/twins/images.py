@@ -181,3 +181,31 @@ def unet() -> Twins:
     pairs |= {"up": (transposed_weights, module.up), "n1": (norm, module.n1), "n2": (norm, module.n2)}
     names = {name: name for name in ("enter", "deep", "up", "leave")}
     return _twins(module, copied(keras.Model(x, y), pairs), samples(SAMPLES, 2, 6, 8), names)
+
+
+def grouped() -> Twins:
+    """Keras writes a normalisation by group out; its scale is a factor of the neurons in both."""
+    module = randomised(
+        nn.Sequential(
+            nn.Conv2d(3, 6, 3), nn.GroupNorm(3, 6), nn.ReLU(),
+            nn.Conv2d(6, 4, 3), nn.GroupNorm(2, 4), nn.SiLU(),
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 7),
+        )
+    )  # fmt: skip
+    model = keras.Sequential(
+        [
+            keras.Input((9, 11, 3)),
+            layers.Conv2D(6, 3, name="c1"),
+            layers.GroupNormalization(3, epsilon=1e-5, name="g1"),
+            layers.ReLU(),
+            layers.Conv2D(4, 3, name="c2"),
+            layers.GroupNormalization(2, epsilon=1e-5, name="g2"),
+            layers.Activation("silu"),
+            layers.GlobalAveragePooling2D(),
+            layers.Dense(7, name="d1"),
+        ]
+    )
+    pairs: dict[str, Any] = {"c1": (convolution, module[0]), "c2": (convolution, module[3]), "d1": (dense, module[8])}
+    pairs |= {"g1": (norm, module[1]), "g2": (norm, module[4])}
+    names = {"c1": "0", "c2": "3", "d1": "8"}
+    return _twins(module, copied(model, pairs), samples(SAMPLES, 3, 9, 11), names)
