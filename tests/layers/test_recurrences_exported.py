@@ -183,6 +183,18 @@ def test_layers_of_keras_are_read_at_the_steps_that_their_mask_keeps(kind: str, 
         np.testing.assert_allclose(found.neurons.mean, wanted, rtol=0, atol=1e-6 * wanted.max())
 
 
+def test_words_that_are_padding_are_skipped(tmp_path: Path) -> None:
+    """The mask of an embedding is the opposite of what the file computes."""
+    keras.utils.set_random_seed(3)
+    words = [keras.layers.Embedding(11, INPUTS, mask_zero=True), keras.layers.LSTM(HIDDEN, name="layer")]
+    model = keras.Sequential([keras.Input((STEPS,), dtype="int32"), *words])
+    proto = onnx.load(wua.convert(model, tmp_path / "layer.onnx"))
+    assert [(layer.name, layer.kind) for layer in find_layers(load(proto)).by_name.values()][1:] == [
+        ("layer.kernel", "recurrent"),
+        ("layer.recurrent_kernel", "recurrent"),
+    ]
+
+
 def test_both_directions_are_layers_of_their_own(tmp_path: Path) -> None:
     keras.utils.set_random_seed(3)
     layer = keras.layers.Bidirectional(keras.layers.GRU(HIDDEN, return_sequences=True, name="gru"), name="both")

@@ -22,7 +22,7 @@ from wua_onnx.layers.gate_products import GateProduct, gate_product, moved_from
 from wua_onnx.layers.kinds.recurrent import GATES
 from wua_onnx.layers.layer import Arrangement, Features, Use
 from wua_onnx.layers.sizes import Sizes
-from wua_onnx.layers.step_values import Graph
+from wua_onnx.layers.step_graph import Graph
 from wua_onnx.layers.steps import Share, Step, StepSearch
 from wua_onnx.model.graph import Model
 from wua_onnx.model.loops import carried_by

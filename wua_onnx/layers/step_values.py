@@ -7,7 +7,7 @@ state times a constant.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -15,53 +15,20 @@ import onnx_ir as ir
 
 from wua_onnx.layers.choices import beside_a_mask
 from wua_onnx.layers.draws import Draws, elementwise, line_of
-from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
-from wua_onnx.layers.loop_weights import starts_of
 from wua_onnx.layers.moves import LIMIT, MOVES, Unmoved, data_inputs, moved
-from wua_onnx.layers.sizes import Sizes
+from wua_onnx.layers.step_graph import SUMS, Graph, is_elementwise
 from wua_onnx.layers.weights import read, resolve
-from wua_onnx.model.graph import Model
 from wua_onnx.model.node import SMALL, NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
 
 _DRAWS = 6
-_SEQUENCE = 3  # axes
 _MOST = 2**20  # elements of a value that is copied; numbers along one axis are views of any size up to `LIMIT`
-_MOST_OF_IMAGES = 2**16
+_SEQUENCE = 3  # axes
+_MOST_OF_IMAGES = 2**16  # elements of what has more axes
 _VIEWS = frozenset({"Expand", "Slice", "Split", "Squeeze", "Transpose", "Unsqueeze"})
 _MOST_DEPTH = 12  # operators between a product and the step, on the side of the input
-_MOST_BEHIND = 48  # values that another gate is computed from
-_SUMS = frozenset({"Add", "Sub", "Sum"})
-
-
-class Graph:
-    """What steps share: the products of a model, the order of its operators, and what its loops are given."""
-
-    def __init__(self, model: Model, sizes: Sizes, products: Mapping[ir.Node, GateProduct]) -> None:
-        self.model, self.sizes, self.products = model, sizes, products
-        self.order: dict[ir.Node, int] = {}
-        self.scanned: dict[ir.Value, tuple[ir.Value, int]] = {}
-        for place, node in enumerate(model.all_nodes()):
-            self.order[node] = place
-            if node.op_type == "Scan":
-                self.scanned |= _scanned(NodeView(node, model))
-
-
-def _scanned(node: NodeView) -> Iterator[tuple[ir.Value, tuple[ir.Value, int]]]:
-    """Yield what the body of a Scan reads a part of on each trip: the tensor, and the axis it is cut along."""
-    starts = list(starts_of(node.node).items())
-    count = int(node.attr("num_scan_inputs", 0))
-    axes = node.attr("scan_input_axes") or [0] * count
-    for (inner, outer), axis in zip(starts[len(starts) - count :], axes, strict=False):
-        if outer is not None:
-            yield inner, (outer, int(axis))
-
-
-def is_elementwise(node: NodeView) -> bool:
-    """Return whether `node` computes element by element, or only moves elements."""
-    return not node.domain and (node.op_type in EVALUATE or node.op_type in MOVES or node.op_type in COPIES)
 
 
 class StepValues:
@@ -70,14 +37,17 @@ class StepValues:
     Args:
         graph: what steps share.
         operand: what one of the products of this step multiplies.
+        mask: what booleans from outside of the step are taken for.
 
     Attributes:
+        masked: whether there are such booleans.
         known: what has been evaluated, shape of the value.
         states: those among them that no product leads to: the states before, as far as they are looked at.
     """
 
-    def __init__(self, graph: Graph, operand: ir.Value) -> None:
-        self.graph, self.model, self._common = graph, graph.model, operand
+    def __init__(self, graph: Graph, operand: ir.Value, *, mask: bool) -> None:
+        self.graph, self.model, self._common, self._mask = graph, graph.model, operand, mask
+        self.masked = False
         self.known: dict[ir.Value, Draws] = {}
         self.states: dict[ir.Value, Draws] = {}
         self._random = np.random.default_rng(0)
@@ -133,10 +103,10 @@ class StepValues:
     def _operand(self, node: NodeView, value: ir.Value, depth: int) -> Draws:
         """Return an operand of an elementwise operator; biases and peepholes are 0, and so are initial states."""
         shape = self.graph.sizes.shape(value)
-        if shape is not None and node.op_type in _SUMS and self._is_peephole(value, node):
+        if shape is not None and node.op_type in SUMS and self._is_peephole(value, node):
             return (np.zeros(shape),) * _DRAWS
         if value in self.model.constants and shape is not None and np.prod(shape) > 1:
-            if node.op_type in _SUMS:
+            if node.op_type in SUMS:
                 return (np.zeros(shape),) * _DRAWS
             if node.op_type == "Mul" and len(shape) > 1:  # an initial state
                 return self._state(value)
@@ -150,7 +120,7 @@ class StepValues:
         shapes = [self.graph.sizes.shape(each) for each in producer.inputs if each in self.model.constants]
         others = [each for each in node.node.inputs if each is not None and each is not value]
         along_units = any(shape is not None and np.prod(shape) > 1 for shape in shapes)
-        return along_units and any(self._leads_to_a_product(each) for each in others)
+        return along_units and any(self.graph.leads_to_a_product(each) for each in others)
 
     def _value(self, value: ir.Value | None, depth: int) -> Draws:
         """Return what is known of a value; random numbers for a state that is not."""
@@ -169,10 +139,10 @@ class StepValues:
             return self.known[value]
         if value in self.graph.scanned:
             outer, axis = self.graph.scanned[value]
-            if self._leads_to_a_product(outer):
+            if self.graph.leads_to_a_product(outer):
                 return tuple(np.take(array, 0, axis) for array in self._value(outer, depth + 1))
         if producer is not None and depth < _MOST_DEPTH:
-            leads = self._leads_to_a_product(value) or self._is_of_this_step(value)
+            leads = self.graph.leads_to_a_product(value) or self.graph.is_computed_with(value, self._common)
             chooses = beside_a_mask(value) is not None or (producer.op_type == "Not" and not producer.domain)
             if leads or chooses or moved_from(value) is not value:
                 found = self._computed(NodeView(producer, self.model), depth + 1)[value]
@@ -180,42 +150,6 @@ class StepValues:
                     self.states[value] = found
                 return found
         return self._state(value)
-
-    def _leads_to_a_product(self, value: ir.Value) -> bool:
-        """Return whether `value` is made of products with constants, moved, added and shifted by constants alone."""
-        pending, seen = [value], {value}
-        while pending and len(seen) < _MOST_BEHIND:
-            latest = moved_from(pending.pop())
-            node = latest.producer()
-            if latest in self.graph.scanned:
-                behind = [self.graph.scanned[latest][0]]
-            elif node is None:
-                return False
-            elif node in self.graph.products:
-                continue
-            else:
-                behind = [each for each in node.inputs if each is not None and each not in self.model.constants]
-                if node.op_type not in _SUMS or not behind:
-                    return False
-            pending.extend(each for each in behind if each not in seen)
-            seen.update(behind)
-        return not pending
-
-    def _is_of_this_step(self, value: ir.Value) -> bool:
-        """Return whether `value` is computed elementwise from products alone, one of them of the same operand."""
-        pending, seen, operands = [value], {value}, set[ir.Value]()
-        while pending and len(seen) < _MOST_BEHIND:
-            latest = pending.pop()
-            node = latest.producer()
-            if node is not None and node in self.graph.products:
-                operands.add(moved_from(self.graph.products[node].operand))
-                continue
-            if node is None or not is_elementwise(NodeView(node, self.model)):
-                return False
-            behind = [v for v in node.inputs if v is not None and v not in self.model.constants and v not in seen]
-            seen.update(behind)
-            pending.extend(behind)
-        return not pending and self._common in operands
 
     def _constant(self, value: ir.Value) -> Draws:
         source = resolve(value, self.model)
@@ -226,12 +160,15 @@ class StepValues:
         return (array,) * _DRAWS
 
     def _state(self, value: ir.Value) -> Draws:
-        """Return random numbers along the axis where units lie; 1 for a mask, and for what has one element."""
+        """Return random numbers along the axis where units lie; 1 for what has one element."""
         shape = self.graph.sizes.shape(value)
         if shape is None:
             raise Unmoved("the shape of a state is unknown")
+        if value.dtype == ir.DataType.BOOL:
+            self.masked = True
+            return (np.broadcast_to(float(self._mask), shape),) * _DRAWS
         axis = self._axis_of_units(value, shape)
-        if not shape or shape[axis] == 1 or value.dtype == ir.DataType.BOOL:
+        if not shape or shape[axis] == 1:
             return (np.ones(shape),) * _DRAWS
         self.states[value] = self._drawn(value, axis, shape[axis])
         return self.states[value]

@@ -20,7 +20,8 @@ from wua_onnx.layers.draws import line_of
 from wua_onnx.layers.elementwise import EVALUATE
 from wua_onnx.layers.gate_products import COPIES, GateProduct, moved_from
 from wua_onnx.layers.moves import Unmoved
-from wua_onnx.layers.step_values import Graph, StepValues, is_elementwise
+from wua_onnx.layers.step_graph import Graph, is_elementwise
+from wua_onnx.layers.step_values import StepValues
 from wua_onnx.model.node import NodeView
 
 Array: TypeAlias = np.ndarray[Any, Any]
@@ -73,11 +74,16 @@ class StepSearch:
 
     def __init__(self, anchor: GateProduct, graph: Graph) -> None:
         self._anchor, self._graph = anchor, graph
-        self._values = StepValues(graph, moved_from(anchor.operand))
-        self._reset: GateProduct | None = None
 
     def run(self) -> Step | None:
         """Return the step that the anchor belongs to; None where there is none."""
+        found = self._found(mask=True)
+        return self._found(mask=False) if found is None and self._values.masked else found
+
+    def _found(self, *, mask: bool) -> Step | None:
+        """Return the step where booleans are `mask`: which of the two skips it, nothing tells beforehand."""
+        self._values = StepValues(self._graph, moved_from(self._anchor.operand), mask=mask)
+        self._reset: GateProduct | None = None
         try:
             self._values.draw(self._anchor)
         except Unmoved:
