@@ -190,8 +190,8 @@ def test_words_that_are_padding_are_skipped(tmp_path: Path) -> None:
     model = keras.Sequential([keras.Input((STEPS,), dtype="int32"), *words])
     proto = onnx.load(wua.convert(model, tmp_path / "layer.onnx"))
     assert [(layer.name, layer.kind) for layer in find_layers(load(proto)).by_name.values()][1:] == [
-        ("layer.kernel", "recurrent"),
-        ("layer.recurrent_kernel", "recurrent"),
+        ("layer.W", "recurrent"),
+        ("layer.R", "recurrent"),
     ]
 
 
