@@ -9,16 +9,33 @@ import numpy as np
 import onnx_ir as ir
 
 
-def gather_groups(model: ir.Model) -> None:
+def gather_groups(model: ir.Model, graph: Any) -> None:
     """Write every group normalisation of the main graph that is written out around an operator, in place.
+
+    Left as they are: those beside another Reshape, of which and their own tf2onnx makes one, as before a Flatten.
 
     https://arxiv.org/abs/1803.08494: each group of channels of each sample has mean 0 and variance 1 before a scale and
     a shift for each channel.
+
+    Args:
+        model: what tf2onnx wrote; values bear TensorFlow's names.
+        graph: the tf.Graph.
     """
     for node in list(model.graph):
         found = _found(node)
-        if found is not None:
+        if found is not None and {found.rank} == {_rank(found.source, graph), _rank(node.outputs[0], graph)}:
             found.write(model.graph, node)
+
+
+def _rank(value: ir.Value, graph: Any) -> int | None:
+    """Return how many axes a value has; None where that is not known."""
+    node = _made(value, "Transpose")
+    if node is not None:
+        return len(node.attributes.get_ints("perm", []))
+    try:
+        return int(graph.get_tensor_by_name(str(value.name)).shape.rank)
+    except (KeyError, ValueError, TypeError):  # a value of tf2onnx's own, or without a rank
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +90,7 @@ class _Groups:
         graph.insert_before(end, last)
         output, called = end.outputs[0], str(end.outputs[0].name)
         ir.convenience.replace_all_uses_with(output, last.outputs[0], replace_graph_outputs=True)
-        _remove_unused(graph, end)
+        graph.remove(end, safe=True)
         last.outputs[0].name, last.name = called, name
 
     def _along(self, value: ir.Value) -> ir.Value:
@@ -83,18 +100,6 @@ class _Groups:
         value.const_value = ir.Tensor(array, name=value.name)
         value.shape = value.const_value.shape
         return value
-
-
-def _remove_unused(graph: ir.Graph, end: ir.Node) -> None:
-    """Remove `end`, and every operator before it that nothing needs then."""
-    pending = [end]
-    while pending:
-        node = pending.pop()
-        unused = not any(value.uses() or value.is_graph_output() for value in node.outputs)
-        if node.graph is graph and unused:
-            makers = {value.producer() for value in node.inputs if value is not None}
-            graph.remove(node, safe=True)
-            pending.extend(maker for maker in makers if maker is not None)
 
 
 def _found(end: ir.Node) -> _Groups | None:

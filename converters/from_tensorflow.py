@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import onnx_ir as ir
+from onnx_ir.passes.common import RemoveUnusedNodesPass
 
 from wua_onnx.errors import ConversionError
 
@@ -159,7 +160,7 @@ def _draft(
     cut_patches(model)
     pad_outputs(model)
     straighten(model)
-    gather_groups(model)
+    gather_groups(model, traced.function.graph)
     tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)

@@ -52,3 +52,26 @@ def test_neurons_are_read_behind_it(shape: tuple[Any, ...], groups: int, options
 def test_without_a_scale_it_stays_as_it_is(options: dict[str, Any]) -> None:
     parts = [keras.Input((9, 7, 3)), layers.Conv2D(6, 3, name="first"), layers.GroupNormalization(3, **options)]
     assert wua.analyze(keras.Sequential(parts), samples(5, 9, 7, 3)).model["max_difference"] < 1e-4
+
+
+@pytest.mark.parametrize("part", [layers.Flatten(), layers.Reshape((5, 7, 3, 2))], ids=["Flatten", "Reshape"])
+def test_beside_another_reshape_it_stays_as_it_is(part: Any) -> None:
+    """tf2onnx makes one of the two."""
+    parts = [keras.Input((7, 9, 3)), layers.Conv2D(6, 3, name="first"), layers.GroupNormalization(3), part]
+    assert wua.analyze(keras.Sequential(parts), samples(5, 7, 9, 3)).model["max_difference"] < 1e-4
+    parts = [keras.Input((7 * 9 * 6,)), layers.Reshape((7, 9, 6)), layers.GroupNormalization(3), layers.Dense(2)]
+    assert wua.analyze(keras.Sequential(parts), samples(5, 7 * 9 * 6)).model["max_difference"] < 1e-4
+
+
+def test_with_its_channels_laid_side_by_side_it_stays_as_it_is() -> None:
+    """tf2onnx makes one Reshape of two in a row, so that the channels are nowhere last."""
+    parts = [layers.Conv2D(6, 3, name="first"), layers.GroupNormalization(2), layers.Flatten(), layers.Dense(4)]
+    audit = wua.analyze(keras.Sequential([keras.Input((9, 7, 3)), *parts]), samples(5, 9, 7, 3))
+    assert audit.model["max_difference"] < 1e-4
+
+
+def test_what_is_rewritten_leaves_nothing_unused() -> None:
+    """Nor do convolutions along one axis."""
+    parts = [layers.SeparableConv1D(6, 3), layers.GroupNormalization(3), layers.ReLU()]
+    audit = wua.analyze(keras.Sequential([keras.Input((9, 3)), *parts]), samples(5, 9, 3))
+    assert "unused-initializers" not in [finding.rule for finding in audit.findings]
