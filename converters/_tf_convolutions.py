@@ -86,7 +86,6 @@ class _Line:
         ir.convenience.replace_all_uses_with(output, made, replace_graph_outputs=True)
         graph.remove(self.end, safe=True)
         made.name = name
-        _remove_unused(graph, image)
 
 
 def _lines(graph: ir.Graph) -> Iterator[_Line]:
@@ -138,10 +137,3 @@ def _axes(node: ir.Node) -> list[int]:
     """Return the axes that a Squeeze or an Unsqueeze takes from images, or gives them."""
     value = node.inputs[1].const_value if len(node.inputs) > 1 and node.inputs[1] is not None else None
     return [int(axis) % _RANK for axis in value.numpy().reshape(-1)] if value is not None else []
-
-
-def _remove_unused(graph: ir.Graph, value: ir.Value | None) -> None:
-    """Remove the operator that makes `value`, and those before it, where nothing needs them."""
-    while value is not None and (node := value.producer()) is not None and not value.uses():
-        value = node.inputs[0]
-        graph.remove(node, safe=True)

@@ -161,6 +161,7 @@ def _draft(
     pad_outputs(model)
     straighten(model)
     gather_groups(model, traced.function.graph)
+    RemoveUnusedNodesPass()(model)
     tie(model)
     if scopes is None:
         scopes_found = scopes_of_variables(model, traced.variables) if traced.variables else scopes_of_nodes(model)

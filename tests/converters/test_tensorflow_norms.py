@@ -63,13 +63,6 @@ def test_beside_another_reshape_it_stays_as_it_is(part: Any) -> None:
     assert wua.analyze(keras.Sequential(parts), samples(5, 7 * 9 * 6)).model["max_difference"] < 1e-4
 
 
-def test_with_its_channels_laid_side_by_side_it_stays_as_it_is() -> None:
-    """tf2onnx makes one Reshape of two in a row, so that the channels are nowhere last."""
-    parts = [layers.Conv2D(6, 3, name="first"), layers.GroupNormalization(2), layers.Flatten(), layers.Dense(4)]
-    audit = wua.analyze(keras.Sequential([keras.Input((9, 7, 3)), *parts]), samples(5, 9, 7, 3))
-    assert audit.model["max_difference"] < 1e-4
-
-
 def test_what_is_rewritten_leaves_nothing_unused() -> None:
     """Nor do convolutions along one axis."""
     parts = [layers.SeparableConv1D(6, 3), layers.GroupNormalization(3), layers.ReLU()]
