@@ -96,8 +96,8 @@ def _draft(recipe: Recipe, X: Any, dims: Mapping[str, Any], batch_axis: int) -> 
     if kind in _PYTORCH:
         from .from_pytorch import draft_pytorch
 
-        stated = {n: s for n, s in dims.items() if isinstance(s, tuple) and any(isinstance(d, str) for d in s)}
-        return draft_pytorch(kind, model, X, factory=recipe.factory, stated=stated, batch_axis=batch_axis)
+        shapes = {name: shape for name, shape in dims.items() if isinstance(shape, tuple)}
+        return draft_pytorch(kind, model, X, factory=recipe.factory, shapes=shapes, batch_axis=batch_axis)
     from .from_tensorflow import draft_tensorflow
 
     return draft_tensorflow(kind, replace(recipe, model=model), X, dims, batch_axis)

@@ -25,6 +25,7 @@ from ._torch_evaluating import evaluating, unwrapped
 from ._torch_export import Shapes, export
 from ._torch_files import load_file
 from ._torch_fold import fold_weights
+from ._torch_generated import generated
 from ._torch_lines import shorten_lines
 from ._torch_names import first_paths, keras_variables, modules_of, name_dimensions, name_inputs, name_parameters
 from ._torch_outputs import tensors_alone
@@ -57,7 +58,7 @@ _FUNCTIONAL = "program"  # under which a model has the program that it was writt
 
 
 def draft_pytorch(
-    kind: Kind, model: Any, X: Any, *, factory: str | None = None, stated: Shapes | None = None, batch_axis: int = 0
+    kind: Kind, model: Any, X: Any, *, factory: str | None = None, shapes: Shapes | None = None, batch_axis: int = 0
 ) -> tuple[Draft, str]:
     """Convert a module, a program or a file; return it with the name that messages use for it.
 
@@ -66,7 +67,7 @@ def draft_pytorch(
         model: the module, program or file.
         X: data; see `to_onnx`.
         factory: what builds the module, for a file of weights.
-        stated: shapes of inputs with names of free dimensions.
+        shapes: shapes of inputs, with names of free dimensions; without X, of random inputs.
         batch_axis: the axis of the inputs along which samples lie.
 
     Raises:
@@ -88,7 +89,7 @@ def draft_pytorch(
         where = f"PyTorch module {type(model).__name__}"
     if hasattr(model, "graph_signature"):
         return _from_program(model, X, where, batch_axis), where
-    return _from_module(model, X, where, stated or {}, batch_axis), where
+    return _from_module(model, X, where, shapes or {}, batch_axis), where
 
 
 def _block(X: Any, batch_axis: int) -> Block:
@@ -104,18 +105,15 @@ def _block(X: Any, batch_axis: int) -> Block:
     return block
 
 
-def _from_module(module: torch.nn.Module, X: Any, where: str, stated: Shapes, batch_axis: int) -> Draft:
+def _from_module(module: torch.nn.Module, X: Any, where: str, shapes: Shapes, batch_axis: int) -> Draft:
     import torch
 
-    if X is None:
-        raise ConversionError(
-            f"{where}: expected X, a few samples of its input, got none: a PyTorch module does not say what it takes"
-        )
     refuse_without_values(module, where)
     refuse_packed(module, where)
-    block = _block(X, batch_axis)
     subject = Subject(module=module, original=module, where=where, batch_axis=batch_axis)
+    stated = {name: shape for name, shape in shapes.items() if any(isinstance(dim, str) for dim in shape)}
     with evaluating(module):
+        block = _block(X, batch_axis) if X is not None else generated(subject, shapes)
         if isinstance(module, torch.jit.ScriptModule):
             made, block = unscripted(module, tensors(block, module), where)
             subject = dataclasses.replace(subject, module=made)
