@@ -108,6 +108,8 @@ def test_recordings_of_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="merge: expected a Recorder, got NoneType"):
         other.merge(None)  # type: ignore[arg-type] # wrong on purpose
     assert other.samples == 3
+    with pytest.raises(DataError, match="merge: expected another Recorder, got the same one"):
+        other.merge(other)
 
 
 def test_a_network_pruned_after_its_recording_is_another_model() -> None:

@@ -149,10 +149,12 @@ class Recorder:
         """Add what `other` recorded, of the same model in the same way.
 
         Raises:
-            DataError: it is of another model, or recorded something else; nothing is added then.
+            DataError: it is of another model, recorded something else, or is this one; nothing is added then.
         """
         if not isinstance(other, Recorder):
             raise DataError(f"merge: expected a Recorder, got {type(other).__name__}")
+        if other is self:
+            raise DataError("merge: expected another Recorder, got the same one: its samples would count twice")
         saved.check_same(saved.identity(self), saved.identity(other))
         self._sums.merge(self._plan, other._sums.of(other._plan))
         self._count(saved.counters(other))
