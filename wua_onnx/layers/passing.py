@@ -10,6 +10,7 @@ from wua_onnx.layers.integer_functions import real
 from wua_onnx.layers.over_neurons import written_normalisation
 from wua_onnx.layers.quantization import Quantization
 from wua_onnx.layers.registry import recognise
+from wua_onnx.layers.sizes import Sizes
 from wua_onnx.layers.walk import Walk, all_users, along_neurons, constant_of, only_user
 from wua_onnx.model.node import NodeView
 
@@ -32,11 +33,28 @@ def pass_step(walk: Walk) -> bool | None:
             walk.quantization = _after(node, walk.quantization)
             return True
         return None
-    axes = moved_axes(node, index, walk.axes)
+    axes = walk.axes if index == 0 and _leaves_neurons(node, walk.axes) else moved_axes(node, index, walk.axes)
     if axes is not None:
         walk.step(result, axes)
         return True
     return _through_scale(walk, node, index)
+
+
+def _leaves_neurons(node: NodeView, axes: tuple[int, ...]) -> bool:
+    """Return whether a Slice takes some positions of every neuron, or a Pad adds none.
+
+    So tf2onnx fits a transposed convolution to the size that it is to have.
+    """
+    data = node.input(0)
+    shape = node.model.shape(data) if data is not None else None
+    if shape is None or node.domain or node.op_type not in ("Pad", "Slice"):
+        return False
+    numbers = Sizes(node.model, 1).numbers_of(node)
+    if node.op_type == "Pad":
+        pads = numbers(1)
+        return pads is not None and not pads.any() and shape == node.model.shape(node.node.outputs[0])
+    cut = numbers(3)
+    return cut is not None and not {int(axis) % len(shape) for axis in cut.reshape(-1)} & {0, *axes}
 
 
 def pass_normalisation(walk: Walk) -> bool:
