@@ -173,15 +173,28 @@ def test_steps_that_a_mask_skips_are_not_counted(choice: str) -> None:
         np.testing.assert_allclose(layer.neurons.mean, wanted, rtol=1e-5)
 
 
-def test_a_mask_of_every_unit_leaves_the_state_as_it_is() -> None:
-    """It says nothing of whole samples."""
+def test_a_mask_of_all_samples_leaves_the_state_as_it_is() -> None:
+    """One boolean for all does not count them."""
     body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
-        on = Greater(n, nought) h1 = Where(on, n, h)"""
-    proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN)}, ("h",))
+        s = ReduceSum(e, both) on = Greater(s, nought) h1 = Where(on, n, h)"""
+    proto = scan(body, {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN), "both": np.array([0, 1])}, ("h",))
+    assert shapes(proto)["u"] == ("recurrent", (1, HIDDEN, HIDDEN))
+    assert len(set((data().sum((1, 2)) > 0).tolist())) > 1
     mean = wua.analyze(proto, data(), batch_axis=1).layers["u"].neurons.mean
     assert mean is not None
-    if shapes(proto)["u"][0] == "recurrent":
-        np.testing.assert_allclose(mean, np.abs(hidden_states(proto)).mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(mean, np.abs(hidden_states(proto)).mean((0, 1)), rtol=1e-5)
+
+
+def test_a_mask_of_every_unit_leaves_the_state_as_it_is() -> None:
+    """It says nothing of whole samples, so that every state counts."""
+    body = """p = MatMul(e, k) q = MatMul(h, u) a = Add(p, q) n = Tanh(a)
+        s = Slice(e, first, hidden, axis) on = Greater(s, nought) h1 = Where(on, n, h)"""
+    weights = {"k": rand(INPUTS, HIDDEN), "u": rand(HIDDEN, HIDDEN), "first": np.array([0])}
+    proto = scan(body, weights, ("h",))
+    assert shapes(proto) == {"k": ("recurrent", (1, HIDDEN, INPUTS)), "u": ("recurrent", (1, HIDDEN, HIDDEN))}
+    mean = wua.analyze(proto, data(), batch_axis=1).layers["u"].neurons.mean
+    assert mean is not None
+    np.testing.assert_allclose(mean, np.abs(hidden_states(proto)).mean((0, 1)), rtol=1e-5)
 
 
 LOOKALIKES = {

@@ -15,6 +15,8 @@ from wua_onnx.layers.gate_products import moved_from
 from wua_onnx.layers.side import Side, Writer, graph_of
 from wua_onnx.model.graph import Model
 
+_MATRIX = 2  # axes: samples, neurons
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Branch:
@@ -88,10 +90,13 @@ def _denied(mask: ir.Value | None) -> ir.Value | None:
 def kept(branch: Branch, like: ir.Value, axis: int, model: Model) -> tuple[Side, ir.Value] | None:
     """Return the branch with zeros where the choice does not take it, of the shape of `like`, and its mask.
 
-    None where the mask is not one boolean for each sample, or the neurons, along `axis`, share none.
+    None where the mask is not one boolean for each sample, or there is more to a sample than its neurons, along `axis`.
     """
-    mask = _for_each_sample(branch.mask, axis, model)
-    if mask is None or like.shape is None or like.dtype is None or len(mask.shape or ()) != len(like.shape):
+    mask, shape = _for_each_sample(branch.mask, axis, model), model.shape(like)
+    given = model.shape(mask) if mask is not None else None
+    if mask is None or given is None or shape is None or like.dtype is None or len(given) != len(shape) or axis != 1:
+        return None
+    if len(shape) != _MATRIX or (given[0] == 1 != shape[0]):  # one boolean for all samples does not count them
         return None
 
     def compute(writer: Writer, inputs: Sequence[ir.Value | None]) -> ir.Value:
