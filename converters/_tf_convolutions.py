@@ -64,8 +64,7 @@ class _Line:
     end: ir.Node
 
     def write(self, graph: ir.Graph) -> None:
-        image, source = self.nodes[0].inputs[0], self.source
-        assert image is not None
+        source = self.source
         if self.turned:
             name = f"{self.nodes[0].outputs[0].name}_line"  # several convolutions may read one image
             turn = ir.node("Transpose", [source], {"perm": [0, 2, 1]}, name=name)
